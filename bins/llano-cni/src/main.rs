@@ -1,0 +1,2 @@
+//! llano-cni
+fn main() {}

@@ -1,0 +1,2 @@
+//! llano
+fn main() {}
