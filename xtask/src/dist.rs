@@ -1,0 +1,60 @@
+//! `cargo xtask dist`: the two programs as they are installed.
+
+use crate::{need, run};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// The target both programs are built for: static, and it starts faster than glibc (docs/benchmarks.md).
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// Largest allowed `llano-cni`, in bytes.
+pub(crate) const PLUGIN_SIZE: u64 = 700_000;
+
+/// Builds both programs, checks the plugin's size and returns the directory they are in.
+pub(crate) fn run() -> Result<PathBuf> {
+    need::rust_target(TARGET)?;
+    let dist = run::target_dir()?.join("dist");
+    std::fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
+    for program in ["llano-cni", "llano"] {
+        let built = build(program)?;
+        install(&built, &dist.join(program))?;
+    }
+    for program in ["llano-cni", "llano"] {
+        let file = dist.join(program);
+        eprintln!("{:>9} bytes  {}", size(&file)?, file.display());
+    }
+    let plugin = size(&dist.join("llano-cni"))?;
+    if plugin > PLUGIN_SIZE {
+        bail!("llano-cni has {plugin} bytes, allowed are {PLUGIN_SIZE}: see what entered with `cargo bloat`");
+    }
+    Ok(dist)
+}
+
+/// Builds one package by itself, so that no other package's features enter it, and returns the file.
+pub(crate) fn build(package: &str) -> Result<PathBuf> {
+    run::step(&mut run::cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "--target",
+        TARGET,
+        "--package",
+        package,
+    ])?)?;
+    Ok(run::target_dir()?.join(TARGET).join("release").join(package))
+}
+
+/// Puts a file in place by rename, so that a program that runs from there is not disturbed. Left alone when equal.
+fn install(from: &Path, to: &Path) -> Result<()> {
+    let new = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if std::fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let part = to.with_extension("part");
+    std::fs::copy(from, &part).with_context(|| format!("cannot write {}", part.display()))?;
+    std::fs::rename(&part, to).with_context(|| format!("cannot write {}", to.display()))
+}
+
+fn size(file: &Path) -> Result<u64> {
+    Ok(std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len())
+}

@@ -1,0 +1,343 @@
+//! `cargo xtask test`: the tests by what they need.
+//!
+//! A test that needs root lives in `tests/` or in a file named `netns_*.rs` under a crate's `tests/`; everything
+//! else runs as an ordinary user in the unit tier.
+
+use crate::need::{self, Job};
+use crate::{dist, fuzz, lint, run};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a test needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Tier {
+    /// Nothing: logic, properties, models
+    Unit,
+    /// Nothing: the list of crates that the plugin links is the agreed one
+    Deps,
+    /// Root: real links, routes, ARP, DHCP servers, in namespaces of their own
+    Netns,
+    /// Root and container runtimes: cnitool, containerd, podman
+    Conformance,
+    /// A nightly toolchain: each fuzz target for five seconds
+    Fuzz,
+    /// QEMU: what needs kernel modules or a reboot
+    Vm,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                       all tiers
+  cargo xtask test unit netns            two of them
+  cargo xtask test --without vm          all but one
+  cargo xtask test netns -- two_hosts    the tests of a tier whose name contains `two_hosts`
+
+A tier that cannot run here fails; leave it out by name if you mean to. The last line is `N passed, M failed`.")]
+pub(crate) struct Args {
+    /// The tiers to run; none means all
+    #[arg(value_name = "TIER")]
+    tiers: Vec<Tier>,
+    /// Leave these out
+    #[arg(long, value_name = "TIER", value_delimiter = ',')]
+    without: Vec<Tier>,
+    /// Handed to the test programs: part of a test's name, --nocapture, --test-threads=1
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+/// What a tier's runners counted.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: Count) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+    }
+}
+
+/// The packages whose every test needs more than an ordinary user.
+const TIER_PACKAGES: [(&str, Tier); 3] =
+    [("netns-tests", Tier::Netns), ("conformance-tests", Tier::Conformance), ("vm-tests", Tier::Vm)];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let all = Tier::value_variants();
+    let chosen: Vec<Tier> = all
+        .iter()
+        .copied()
+        .filter(|tier| (args.tiers.is_empty() || args.tiers.contains(tier)) && !args.without.contains(tier))
+        .collect();
+    if chosen.is_empty() {
+        bail!("no tier is left to run");
+    }
+    let workspace = Workspace::read()?;
+    let mut lines = Vec::new();
+    let mut total = Count::default();
+    for tier in &chosen {
+        eprintln!("\n== {}", name(*tier));
+        let started = Instant::now();
+        let mut count = Count::default();
+        let outcome = run_tier(*tier, &workspace, &args.args, &mut count);
+        if let Err(error) = &outcome {
+            eprintln!("error: {}: {error:#}", name(*tier));
+            // A tier that did not even get to its tests has failed once.
+            count.failed = count.failed.max(1);
+        }
+        lines.push(line(*tier, count, started.elapsed(), outcome.as_ref().err()));
+        total.add(count);
+    }
+    for tier in args.without.iter().filter(|tier| args.tiers.is_empty() || args.tiers.contains(tier)) {
+        lines.push(format!("{:<12} LEFT OUT by --without", name(*tier)));
+    }
+    println!("\n{}", lines.join("\n"));
+    println!("{} passed, {} failed", total.passed, total.failed);
+    std::io::stdout().flush()?;
+    if total.failed > 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+fn name(tier: Tier) -> String {
+    tier.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+}
+
+fn line(tier: Tier, count: Count, took: Duration, error: Option<&anyhow::Error>) -> String {
+    let mut text = format!(
+        "{:<12} {:>5} passed, {} failed, {} ignored in {:.0} s",
+        name(tier),
+        count.passed,
+        count.failed,
+        count.ignored,
+        took.as_secs_f64()
+    );
+    if let Some(error) = error {
+        text.push_str(&format!("  FAILED: {}", format!("{error:#}").lines().next().unwrap_or_default()));
+    }
+    text
+}
+
+fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Count) -> Result<()> {
+    match tier {
+        Tier::Unit => unit(workspace, args, count),
+        Tier::Deps => one(count, lint::plugin_dependencies),
+        Tier::Fuzz => fuzz::short(Duration::from_secs(5), &mut |passed| {
+            count.add(Count { passed: u64::from(passed), failed: u64::from(!passed), ignored: 0 });
+        }),
+        Tier::Netns => {
+            need::apt(&[Job::Netns])?;
+            let mut runs = vec![workspace.package_tests("netns-tests")?];
+            runs.extend(workspace.netns_targets());
+            as_root(runs, args, count)
+        }
+        Tier::Conformance => {
+            need::apt(&[Job::Conformance])?;
+            as_root(vec![workspace.package_tests("conformance-tests")?], args, count)
+        }
+        Tier::Vm => {
+            need::apt(&[Job::Vm])?;
+            as_root(vec![workspace.package_tests("vm-tests")?], args, count)
+        }
+    }
+}
+
+fn one(count: &mut Count, check: impl FnOnce() -> Result<()>) -> Result<()> {
+    let result = check();
+    count.add(Count { passed: u64::from(result.is_ok()), failed: u64::from(result.is_err()), ignored: 0 });
+    result
+}
+
+fn unit(workspace: &Workspace, args: &[String], count: &mut Count) -> Result<()> {
+    let selection = workspace.unit_selection();
+    let mut command = run::cargo(&["test", "--no-fail-fast", "--lib", "--bins"])?;
+    command.args(&selection).arg("--").args(args);
+    let first = counted(&mut command, count);
+    let mut command = run::cargo(&["test", "--no-fail-fast", "--doc"])?;
+    command
+        .args(workspace.libraries.iter().flat_map(|library| ["-p", library.as_str()]))
+        .arg("--")
+        .args(args);
+    first.and(counted(&mut command, count))
+}
+
+/// Runs tests as root against the programs of `dist`, and tells them by environment where everything is.
+fn as_root(runs: Vec<Vec<String>>, args: &[String], count: &mut Count) -> Result<()> {
+    let reference = need::go_module(&need::REFERENCE_PLUGINS)?;
+    let cnitool = need::go_module(&need::CNITOOL)?.join("cnitool");
+    let places: [(&str, PathBuf); 4] = [
+        ("LLANO_BIN_DIR", dist::run()?),
+        ("LLANO_REFERENCE_DIR", reference),
+        ("LLANO_CNITOOL", cnitool),
+        ("LLANO_CACHE_DIR", run::cache_dir()?),
+    ];
+    let mut result = Ok(());
+    for words in runs {
+        let mut command = run::cargo(&["test", "--no-fail-fast"])?;
+        command.args(&words).arg("--").args(args).envs(places.iter().map(|(key, value)| (key, value)));
+        if !need::is_root() {
+            // Cargo builds as this user; only the test programs run as root.
+            let keep: Vec<&str> = places.iter().map(|(key, _)| *key).chain(["PATH", "HOME"]).collect();
+            let runner =
+                format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
+            command.env(runner, format!("sudo --preserve-env={}", keep.join(",")));
+        }
+        result = result.and(counted(&mut command, count));
+    }
+    result
+}
+
+/// Runs `cargo test`, shows what it prints, and adds up what its runners counted.
+fn counted(command: &mut Command, count: &mut Count) -> Result<()> {
+    eprintln!("$ {}", run::shown(command));
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let stdout = child.stdout.take().context("cargo has no standard output")?;
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.context("cannot read what cargo prints")?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        if let Some(more) = test_result(&line) {
+            count.add(more);
+        }
+    }
+    let status: ExitStatus = child.wait().context("cannot wait for cargo")?;
+    if !status.success() {
+        bail!("`{}` failed: {status}", run::shown(command));
+    }
+    Ok(())
+}
+
+/// `test result: ok. 5 passed; 0 failed; 1 ignored; …`, as every Rust test program ends.
+fn test_result(line: &str) -> Option<Count> {
+    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let mut count = Count::default();
+    for part in counts.split("; ") {
+        let Some((number, what)) = part.split_once(' ') else { continue };
+        let Ok(number) = number.parse() else { continue };
+        match what {
+            "passed" => count.passed = number,
+            "failed" => count.failed = number,
+            "ignored" => count.ignored = number,
+            _ => {}
+        }
+    }
+    Some(count)
+}
+
+/// The packages of the workspace and their test programs.
+struct Workspace {
+    packages: Vec<String>,
+    libraries: Vec<String>,
+    /// Package and name of each file under a `tests/` directory.
+    tests: Vec<(String, String)>,
+}
+
+impl Workspace {
+    fn read() -> Result<Self> {
+        let text = run::output(&mut run::cargo(&["metadata", "--no-deps", "--format-version", "1"])?)?;
+        Self::parse(&serde_json::from_str(&text).context("cargo metadata printed other than JSON")?)
+    }
+
+    fn parse(metadata: &Value) -> Result<Self> {
+        let mut workspace = Self { packages: Vec::new(), libraries: Vec::new(), tests: Vec::new() };
+        for package in metadata["packages"].as_array().context("cargo metadata has no packages")? {
+            let name = package["name"].as_str().context("a package has no name")?.to_string();
+            for target in package["targets"].as_array().into_iter().flatten() {
+                let is = |kind: &str| {
+                    target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind))
+                };
+                let target_name = target["name"].as_str().unwrap_or_default().to_string();
+                if is("test") {
+                    workspace.tests.push((name.clone(), target_name));
+                } else if is("lib") {
+                    workspace.libraries.push(name.clone());
+                }
+            }
+            workspace.packages.push(name);
+        }
+        workspace.libraries.retain(|library| !is_tier_package(library));
+        Ok(workspace)
+    }
+
+    /// Arguments for `cargo test`: every package but those of the other tiers, every test program that needs no root.
+    fn unit_selection(&self) -> Vec<String> {
+        let packages = self.packages.iter().filter(|package| !is_tier_package(package));
+        let tests =
+            self.tests.iter().filter(|(package, test)| !is_tier_package(package) && !needs_root(test));
+        packages
+            .flat_map(|package| ["-p".to_string(), package.clone()])
+            .chain(tests.flat_map(|(_, test)| ["--test".to_string(), test.clone()]))
+            .collect()
+    }
+
+    /// One `cargo test` for each package that has tests which need root among its own.
+    fn netns_targets(&self) -> Vec<Vec<String>> {
+        self.packages
+            .iter()
+            .filter(|package| !is_tier_package(package))
+            .filter_map(|package| {
+                let tests: Vec<String> = self
+                    .tests
+                    .iter()
+                    .filter(|(owner, test)| owner == package && needs_root(test))
+                    .flat_map(|(_, test)| ["--test".to_string(), test.clone()])
+                    .collect();
+                (!tests.is_empty()).then(|| [vec!["-p".to_string(), package.clone()], tests].concat())
+            })
+            .collect()
+    }
+
+    fn package_tests(&self, package: &str) -> Result<Vec<String>> {
+        if !self.packages.iter().any(|name| name == package) {
+            bail!("there is no package {package} in this workspace");
+        }
+        Ok(vec!["-p".to_string(), package.to_string()])
+    }
+}
+
+fn is_tier_package(package: &str) -> bool {
+    TIER_PACKAGES.iter().any(|(name, _)| *name == package)
+}
+
+fn needs_root(test: &str) -> bool {
+    test == "netns" || test.starts_with("netns_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_runners_last_line_is_counted() {
+        let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        assert_eq!(test_result(line), Some(Count { passed: 5, failed: 2, ignored: 1 }));
+        assert_eq!(test_result("test result_of_parse ... ok"), None);
+    }
+
+    #[test]
+    fn tests_that_need_root_stay_out_of_the_unit_tier() {
+        let workspace = Workspace::parse(&json!({"packages": [
+            {"name": "kernel", "targets": [
+                {"name": "kernel", "kind": ["lib"]},
+                {"name": "netns_links", "kind": ["test"]},
+                {"name": "codec", "kind": ["test"]}]},
+            {"name": "netns-tests", "targets": [{"name": "netns-tests", "kind": ["lib"]}, {"name": "modes", "kind": ["test"]}]},
+        ]}))
+        .expect("metadata");
+        assert_eq!(workspace.unit_selection(), ["-p", "kernel", "--test", "codec"]);
+        assert_eq!(workspace.netns_targets(), [["-p", "kernel", "--test", "netns_links"]]);
+        assert_eq!(workspace.libraries, ["kernel"]);
+        assert!(workspace.package_tests("vm-tests").is_err());
+    }
+}
