@@ -1,0 +1,185 @@
+//! Whole Ethernet frames (`AF_PACKET`, raw).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::uapi::{ETH_P_ARP, ETH_P_IPV6};
+use crate::{Error, MacAddr, Result, sys};
+
+/// One instruction of classic BPF (`struct sock_filter`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BpfInsn {
+    /// Operation.
+    pub code: u16,
+    /// Instructions to skip when true.
+    pub jump_true: u8,
+    /// Instructions to skip when false.
+    pub jump_false: u8,
+    /// Operand.
+    pub value: u32,
+}
+
+impl BpfInsn {
+    const fn new(code: u16, jump_true: u8, jump_false: u8, value: u32) -> Self {
+        Self { code, jump_true, jump_false, value }
+    }
+
+    const fn load_half(at: u32) -> Self {
+        Self::new(0x28, 0, 0, at)
+    }
+
+    const fn load_byte(at: u32) -> Self {
+        Self::new(0x30, 0, 0, at)
+    }
+
+    const fn if_equal(value: u32, jump_true: u8, jump_false: u8) -> Self {
+        Self::new(0x15, jump_true, jump_false, value)
+    }
+
+    const fn accept() -> Self {
+        Self::new(0x06, 0, 0, 0x4_0000)
+    }
+
+    const fn drop() -> Self {
+        Self::new(0x06, 0, 0, 0)
+    }
+
+    /// Only ARP over Ethernet for IPv4.
+    pub const ARP: [Self; 4] =
+        [Self::load_half(12), Self::if_equal(ETH_P_ARP as u32, 0, 1), Self::accept(), Self::drop()];
+
+    /// Only ICMPv6 neighbour solicitations and advertisements without extension headers (RFC 4861 sends none).
+    pub const NEIGHBOUR_DISCOVERY: [Self; 9] = [
+        Self::load_half(12),
+        Self::if_equal(ETH_P_IPV6 as u32, 0, 6),
+        Self::load_byte(20),
+        Self::if_equal(58, 0, 4),
+        Self::load_byte(54),
+        Self::if_equal(135, 1, 0),
+        Self::if_equal(136, 0, 1),
+        Self::accept(),
+        Self::drop(),
+    ];
+
+    /// Both of the above.
+    pub const ARP_AND_NEIGHBOUR_DISCOVERY: [Self; 10] = [
+        Self::load_half(12),
+        Self::if_equal(ETH_P_ARP as u32, 6, 0),
+        Self::if_equal(ETH_P_IPV6 as u32, 0, 6),
+        Self::load_byte(20),
+        Self::if_equal(58, 0, 4),
+        Self::load_byte(54),
+        Self::if_equal(135, 1, 0),
+        Self::if_equal(136, 0, 1),
+        Self::accept(),
+        Self::drop(),
+    ];
+}
+
+/// A raw packet socket on one interface, closed on exec, never blocking but in [`PacketSocket::recv_timeout`].
+#[derive(Debug)]
+pub struct PacketSocket {
+    fd: OwnedFd,
+    index: u32,
+}
+
+impl PacketSocket {
+    /// Opens a socket in the calling thread's namespace that receives frames of an EtherType (`ETH_P_ALL` for all,
+    /// then also those it sends) on an interface. No frame is received before `filter` holds; an empty one takes all.
+    pub fn open(index: u32, ethertype: u16, filter: &[BpfInsn]) -> Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // Without a protocol it receives nothing until it is bound.
+        let fd = rustix::net::socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None::<Protocol>)
+            .map_err(|errno| Error::new("open", "packet socket", errno))?;
+        let socket = Self { fd, index };
+        if !filter.is_empty() {
+            socket.set_filter(filter)?;
+        }
+        sys::bind_packet(socket.fd.as_fd(), index, ethertype).map_err(|e| socket.error("bind", e))?;
+        Ok(socket)
+    }
+
+    fn error(&self, op: &'static str, errno: Errno) -> Error {
+        Error::new(op, format!("packet socket on interface {}", self.index), errno)
+    }
+
+    /// Replaces the filter. Frames already waiting are not filtered again.
+    pub fn set_filter(&self, program: &[BpfInsn]) -> Result<()> {
+        sys::attach_filter(self.fd.as_fd(), program).map_err(|e| self.error("filter", e))
+    }
+
+    /// Also receives frames sent to this multicast address, for as long as the socket lives.
+    pub fn join_multicast(&self, mac: MacAddr) -> Result<()> {
+        sys::join_packet(self.fd.as_fd(), self.index, Some(mac.0)).map_err(|e| self.error("join", e))
+    }
+
+    /// Also receives all multicast frames, for as long as the socket lives.
+    pub fn allmulti(&self) -> Result<()> {
+        sys::join_packet(self.fd.as_fd(), self.index, None).map_err(|e| self.error("join", e))
+    }
+
+    /// Asks for a receive buffer of so many bytes (`SO_RCVBUF`, bounded by `net.core.rmem_max`).
+    pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.fd, bytes)
+            .map_err(|e| self.error("set buffer of", e))
+    }
+
+    /// Sends a whole frame, Ethernet header first.
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        loop {
+            match rustix::net::send(&self.fd, frame, SendFlags::empty()) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.error("send on", errno)),
+            }
+        }
+    }
+
+    /// Takes a frame if one waits: how many bytes of `buf` it fills; a longer frame is cut.
+    pub fn recv(&self, buf: &mut [u8]) -> Result<Option<usize>> {
+        loop {
+            match rustix::net::recv(&self.fd, &mut *buf, RecvFlags::DONTWAIT) {
+                Ok((len, _)) => return Ok(Some(len)),
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.error("receive on", errno)),
+            }
+        }
+    }
+
+    /// Waits for a frame. `None` when none came in time.
+    pub fn recv_timeout(&self, buf: &mut [u8], timeout: Duration) -> Result<Option<usize>> {
+        let end = Instant::now() + timeout;
+        loop {
+            if let Some(len) = self.recv(buf)? {
+                return Ok(Some(len));
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            wait(self.fd.as_fd(), Some(left)).map_err(|e| self.error("wait for", e))?;
+        }
+    }
+}
+
+/// Waits until something can be read, or for this long; whether something can.
+pub(crate) fn wait(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> std::result::Result<bool, Errno> {
+    let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    match rustix::event::poll(&mut fds, timeout.as_ref()) {
+        Ok(n) => Ok(n > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
