@@ -1,2 +1,58 @@
-//! llano-cni
-fn main() {}
+//! `llano-cni`: one file, many names. It acts as the plugin type it is called by, and speaks CNI on standard
+//! input and output. Everything it does is in the `attach` crate.
+
+mod alloc;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use attach::paths::Paths;
+use cni::Plugin;
+
+#[global_allocator]
+static ALLOCATOR: alloc::Bump = alloc::Bump;
+
+/// The plugin types, in the order they are listed to a user.
+const TYPES: [&str; 9] =
+    ["macvlan", "vlan", "loopback", "host-local", "static", "dhcp", "tuning", "sbr", "bandwidth"];
+
+fn plugin(name: &str) -> Option<Box<dyn Plugin>> {
+    let paths = Paths::from_env();
+    Some(match name {
+        "macvlan" => Box::new(attach::macvlan::MacvlanPlugin { paths }),
+        _ => return None,
+    })
+}
+
+fn main() -> ExitCode {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&called).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    match plugin(name) {
+        Some(plugin) => cni::serve(plugin.as_ref()),
+        None => about(),
+    }
+}
+
+/// Called by its own name: nothing to do but to say how it is meant.
+fn about() -> ExitCode {
+    use std::io::Write;
+    let text = format!(
+        "llano-cni {}: CNI plugins in one file, chosen by the name it is called by.\n\
+         Types: {}.\n\
+         Link it under each name in the CNI binary directory, such as\n\
+         \x20   ln -s llano-cni /opt/cni/bin/macvlan\n\
+         or let `llano install` do it.\n",
+        env!("CARGO_PKG_VERSION"),
+        TYPES.join(", ")
+    );
+    let asked =
+        std::env::args_os().nth(1).is_some_and(|arg| arg == "--version" || arg == "--help" || arg == "-h");
+    if asked {
+        // A closed pipe has no reader to miss it.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::from(1)
+}

@@ -1,0 +1,155 @@
+//! The addresses and routes of an attachment: from a CNI result to changes for the kernel, and back for CHECK.
+
+use cni::CniResult;
+use kernel::uapi::{IFA_F_DADFAILED, IFA_F_NODAD, IFA_F_OPTIMISTIC};
+use kernel::{Address, Change, Netlink, Route, RouteFilter, sysctl};
+
+use crate::link::{PodLink, unless_absent};
+use crate::{Error, Result};
+
+const TABLE_MAIN: u32 = 254;
+
+/// How the uniqueness of an IPv6 address is ensured; none of them sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dad {
+    /// RFC 4429: usable at once, while the kernel asks the LAN in the background.
+    Optimistic,
+    /// We asked ourselves ([`crate::probe`]): the kernel need not.
+    Done,
+}
+
+/// The addresses of a result that go on interface `index`.
+pub(crate) fn planned_addresses(result: &CniResult, index: u32, dad: Dad) -> Vec<Address> {
+    result
+        .ips
+        .iter()
+        .map(|ip| {
+            let mut address = Address::new(index, ip.address).with_broadcast();
+            if ip.address.addr().is_ipv6() {
+                address.flags = match dad {
+                    Dad::Optimistic => IFA_F_OPTIMISTIC,
+                    Dad::Done => IFA_F_NODAD,
+                };
+            }
+            address
+        })
+        .collect()
+}
+
+/// The routes of a result as the kernel gets them.
+///
+/// A route without a gateway of its own goes through the gateway of its family, as the reference does, unless its
+/// destination lies in a subnet of the interface: those neighbours are on the link. A route to the interface's
+/// own subnet is then the connected route, which the kernel has made with the address.
+pub(crate) fn planned_routes(result: &CniResult, index: u32) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::with_capacity(result.routes.len());
+    for wanted in &result.routes {
+        let family_is_v6 = wanted.dst.addr().is_ipv6();
+        let on_link =
+            wanted.gw.is_none() && result.ips.iter().any(|ip| ip.address.trunc().contains(&wanted.dst));
+        let gateway = match (wanted.gw, on_link) {
+            (Some(gateway), _) => Some(gateway),
+            (None, true) => None,
+            (None, false) => result
+                .ips
+                .iter()
+                .filter_map(|ip| ip.gateway)
+                .find(|gateway| gateway.is_ipv6() == family_is_v6),
+        };
+        let connected = on_link && result.ips.iter().any(|ip| ip.address.trunc() == wanted.dst.trunc());
+        if connected && wanted.table.is_none_or(|table| table == TABLE_MAIN) && wanted.priority.is_none() {
+            continue;
+        }
+        let mut route = Route::to(wanted.dst);
+        route.gateway = gateway;
+        route.oif = Some(index);
+        route.scope = wanted.scope;
+        route.priority = wanted.priority;
+        route.mtu = wanted.mtu;
+        route.advmss = wanted.advmss;
+        if let Some(table) = wanted.table {
+            route.table = table;
+        }
+        if !routes.contains(&route) {
+            routes.push(route);
+        }
+    }
+    routes
+}
+
+/// Puts addresses on the link, sets it up and adds the routes: one message to the kernel.
+///
+/// # Errors
+/// The first change that the kernel refused; the caller deletes the link.
+pub(crate) fn configure(link: &mut PodLink, result: &CniResult, dad: Dad) -> Result<()> {
+    if result.ips.iter().any(|ip| ip.address.addr().is_ipv6()) {
+        let name = link.name.clone();
+        link.netns.run(|| prepare_ipv6(&name, dad))??;
+    }
+    let mut changes: Vec<Change> =
+        planned_addresses(result, link.index, dad).into_iter().map(Change::AddAddress).collect();
+    changes.push(link.up_change());
+    changes.extend(planned_routes(result, link.index).into_iter().map(Change::AddRoute));
+    link.socket.apply_all(&changes).map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+/// Makes IPv6 work on the interface; the thread is in the pod's namespace.
+fn prepare_ipv6(name: &str, dad: Dad) -> Result<()> {
+    // Some runtimes switch IPv6 off in a new namespace; an IPv6 address was asked for.
+    for interface in ["lo", name] {
+        let key = format!("net/ipv6/conf/{interface}/disable_ipv6");
+        if sysctl::read(&key).is_ok_and(|value| value.trim() != "0") {
+            sysctl::write(&key, "0")?;
+        }
+    }
+    sysctl::write(&format!("net/ipv6/conf/{name}/keep_addr_on_down"), "1")?;
+    if dad == Dad::Optimistic {
+        unless_absent(sysctl::write(&format!("net/ipv6/conf/{name}/optimistic_dad"), "1"))?;
+        unless_absent(sysctl::write(&format!("net/ipv6/conf/{name}/use_optimistic"), "1"))?;
+    }
+    Ok(())
+}
+
+/// CHECK: every address and route of the result is on the interface.
+///
+/// # Errors
+/// [`Error::Mismatch`] naming the first one that is not, or what the kernel said.
+pub(crate) fn check(socket: &mut Netlink, result: &CniResult, index: u32, ifname: &str) -> Result<()> {
+    let present = socket.addresses(Some(index))?;
+    for ip in &result.ips {
+        let Some(found) = present.iter().find(|address| address.net == ip.address) else {
+            return Err(Error::Mismatch(format!(
+                "Failed to match addr {} on interface {ifname}",
+                ip.address
+            )));
+        };
+        if found.flags & IFA_F_DADFAILED != 0 {
+            return Err(Error::Mismatch(format!(
+                "address {} on interface {ifname} is used by another machine of the LAN (DADFAILED)",
+                ip.address
+            )));
+        }
+    }
+    let routes = socket.routes(&RouteFilter { oif: Some(index), ..RouteFilter::default() })?;
+    let in_any_table = |wanted: &Route| {
+        // A later plugin of the chain (sbr) may have moved it.
+        routes.iter().any(|route| {
+            let same = (route.family, route.dst) == (wanted.family, wanted.dst);
+            same && (wanted.gateway.is_none() || route.gateway == wanted.gateway)
+        })
+    };
+    // A /32 or /128 has no connected route of its own.
+    let subnets =
+        result.ips.iter().map(|ip| ip.address).filter(|net| net.prefix_len() != net.max_prefix_len());
+    let wanted = subnets.map(Route::to).chain(planned_routes(result, index));
+    for route in wanted {
+        if !in_any_table(&route) {
+            let dst = route.dst.map_or_else(|| "default".to_owned(), |dst| dst.to_string());
+            return Err(Error::Mismatch(format!(
+                "Expected Route {dst} not found in routing table of {ifname}"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,332 @@
+//! `type: macvlan`: the recipe from configuration to an attached pod, and back.
+
+mod conf;
+mod refusal;
+
+use std::net::IpAddr;
+
+use cni::{CniResult, Plugin, Request};
+use kernel::{Link, LinkKind, MacvlanMode, NetNs, Netlink, NewLink};
+
+pub use self::conf::{Announce, Conf};
+use crate::addresses::{self, Dad};
+use crate::host_access::Target;
+use crate::ipam::Ipam;
+use crate::link::{self, LinkPolicy, PodLink};
+use crate::paths::Paths;
+use crate::probe::{self, Probe};
+use crate::{Error, Result, host_access};
+
+/// The plugin type `macvlan`.
+#[derive(Debug, Default)]
+pub struct MacvlanPlugin {
+    /// Where state that can be rebuilt is kept.
+    pub paths: Paths,
+}
+
+impl Plugin for MacvlanPlugin {
+    fn about(&self) -> String {
+        "CNI macvlan plugin of Llano".to_owned()
+    }
+
+    fn add(&self, request: &Request) -> cni::Result<CniResult> {
+        let conf = Conf::parse(request)?;
+        let ipam = Ipam::parse(request, &self.paths)?;
+        Ok(add(&self.paths, request, &conf, ipam.as_ref())?)
+    }
+
+    fn del(&self, request: &Request) -> cni::Result<()> {
+        Ok(del(&self.paths, request)?)
+    }
+
+    fn check(&self, request: &Request) -> cni::Result<()> {
+        let conf = Conf::parse(request)?;
+        let ipam = Ipam::parse(request, &self.paths)?;
+        Ok(check(request, &conf, ipam.as_ref())?)
+    }
+
+    fn status(&self, request: &Request) -> cni::Result<()> {
+        let conf = Conf::parse(request)?;
+        Ok(status(request, &conf, &self.paths)?)
+    }
+
+    fn gc(&self, request: &Request) -> cni::Result<()> {
+        let ipam = Ipam::parse_for_removal(request, &self.paths);
+        let valid = request.valid_attachments()?.ok_or_else(|| {
+            // Without the list everything would look like garbage.
+            cni::Error::invalid_config(
+                "cni.dev/valid-attachments: missing, expected a list of attachments to keep",
+            )
+        })?;
+        // Both are tried: GC must not stop at the first failure.
+        let routes = Netlink::open()
+            .map_err(Error::from)
+            .and_then(|mut host| host_access::collect(&self.paths, &mut host, &request.name, &valid));
+        if let Some(ipam) = ipam? {
+            ipam.gc(request)?;
+        }
+        Ok(routes?)
+    }
+}
+
+/// Makes the attachment. Whatever was done is undone, in reverse, when a step fails.
+///
+/// # Errors
+/// The first step that failed.
+pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -> Result<CniResult> {
+    let env = &request.env;
+    let netns = link::open_netns(env)?;
+    let mut creator = creator(conf, &netns)?;
+    let parent = link::find_parent(&mut creator, &conf.master)?;
+    let mut new = NewLink::new("", LinkKind::Macvlan(conf.macvlan.clone()));
+    new.parent = Some(parent.index);
+    new.mtu = link::check_mtu(conf.mtu, &parent)?;
+    new.mac = conf.mac;
+    let policy = LinkPolicy { accept_ra: conf.accept_ra, notify: conf.announce != Announce::Off };
+    if conf.macvlan.mode == MacvlanMode::Passthru {
+        // The kernel gives the child the parent's address, whatever is asked.
+        if let Some(mac) = conf.mac.filter(|mac| Some(*mac) != parent.mac) {
+            let allowed = format!("{}'s own in mode passthru", parent.name);
+            return Err(cni::Error::config("mac", mac, &allowed).into());
+        }
+        new.mac = parent.mac;
+    }
+    let mut pod = PodLink::create(&netns, &mut creator, new, "macvlan", env, policy)
+        .map_err(|error| refusal::explain(error, &mut creator, &parent, conf.macvlan.mode, &env.ifname))?;
+    if pod.mtu == 0 {
+        pod.mtu = parent.mtu;
+    }
+    if !parent.is_up() {
+        warn(&format!("master {} is down: {} gets no frames until it is up", parent.name, env.ifname));
+    }
+    let mut attachment =
+        Attachment { paths, request, conf, ipam, parent: &parent, creator: &mut creator, pod: &mut pod };
+    attachment.finish()
+}
+
+/// Where the parent is: on the host, or in the pod with `linkInContainer`.
+fn creator(conf: &Conf, netns: &NetNs) -> Result<Netlink> {
+    Ok(if conf.link_in_container { Netlink::open_in(netns)? } else { Netlink::open()? })
+}
+
+/// One line for the runtime's log: standard error is passed through.
+fn warn(text: &str) {
+    use std::io::Write;
+    // Nobody reads it: then nobody misses it.
+    let _ = writeln!(std::io::stderr(), "warning: {text}");
+}
+
+/// An ADD whose link is made.
+struct Attachment<'a> {
+    paths: &'a Paths,
+    request: &'a Request,
+    conf: &'a Conf,
+    ipam: Option<&'a Ipam>,
+    parent: &'a Link,
+    creator: &'a mut Netlink,
+    pod: &'a mut PodLink,
+}
+
+impl Attachment<'_> {
+    /// Addresses, routes, host access. On failure the address and the link are given back.
+    fn finish(&mut self) -> Result<CniResult> {
+        let claimed = match self.ipam {
+            Some(ipam) => self.claim(ipam),
+            None => self.pod.up().map(|()| CniResult::default()),
+        };
+        let done = claimed.and_then(|result| {
+            let done = self.configure(result);
+            if done.is_err() {
+                self.give_back_addresses();
+            }
+            done
+        });
+        if done.is_err() {
+            // The first error is the one to report; what stays is found by DEL.
+            let _ = self.pod.delete();
+        }
+        done
+    }
+
+    fn claim(&mut self, ipam: &Ipam) -> Result<CniResult> {
+        if ipam.needs_link_up() {
+            self.pod.up()?;
+        }
+        let mut result = ipam.claim(self.request)?;
+        if result.ips.is_empty() {
+            ipam.release(self.request)?;
+            return Err(cni::Error::internal("IPAM plugin returned missing IP config").into());
+        }
+        result.interfaces = vec![self.pod.interface(&self.request.env)];
+        for ip in &mut result.ips {
+            ip.interface = Some(0);
+        }
+        Ok(result)
+    }
+
+    fn configure(&mut self, mut result: CniResult) -> Result<CniResult> {
+        if result.interfaces.is_empty() {
+            result.interfaces = vec![self.pod.interface(&self.request.env)];
+        }
+        if !result.ips.is_empty() {
+            let probed = match (self.conf.probe, self.ipam) {
+                // A DHCP client has asked the LAN itself.
+                (Some(how), Some(ipam)) if self.parent.is_up() && !ipam.probes_itself() => {
+                    self.probe(how, ipam, &mut result)?;
+                    true
+                }
+                _ => false,
+            };
+            addresses::configure(self.pod, &result, if probed { Dad::Done } else { Dad::Optimistic })?;
+            self.announce(&result, probed)?;
+            if let Some(access) = &self.conf.host_access {
+                let (network, env) = (&self.request.name, &self.request.env);
+                let target = Target { network, parent: self.parent, env, access };
+                host_access::add(self.paths, self.creator, target, self.pod, &result)?;
+            }
+        }
+        result.dns = self.conf.dns.clone();
+        Ok(result)
+    }
+
+    fn probe(&mut self, how: Probe, ipam: &Ipam, result: &mut CniResult) -> Result<()> {
+        self.pod.up()?;
+        let asked: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.addr()).collect();
+        probe::probe(self.pod, how, &asked, |conflict, holder| {
+            let instead = ipam.replace(self.request, conflict, holder, how.quarantine)?;
+            warn(&format!(
+                "address {conflict} is in use on the LAN by {holder}: {} instead",
+                instead.address.addr()
+            ));
+            let address = instead.address.addr();
+            if let Some(ip) = result.ips.iter_mut().find(|ip| ip.address.addr() == conflict) {
+                ip.address = instead.address;
+                ip.gateway = instead.gateway;
+            }
+            Ok(address)
+        })
+    }
+
+    /// The kernel announces when a link with addresses comes up; a probed link was up before it had any.
+    fn announce(&mut self, result: &CniResult, probed: bool) -> Result<()> {
+        let (count, interval) = match self.conf.announce {
+            Announce::Repeat { count, interval } => (count, interval),
+            Announce::Kernel if probed => (1, std::time::Duration::ZERO),
+            Announce::Kernel | Announce::Off => return Ok(()),
+        };
+        if !self.parent.is_up() {
+            return Ok(());
+        }
+        let all: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.addr()).collect();
+        probe::announce(self.pod, &all, count, interval)
+    }
+
+    /// Undo of everything after the link, best effort.
+    fn give_back_addresses(&mut self) {
+        if self.conf.host_access.is_some() {
+            let (name, env) = (&self.request.name, &self.request.env);
+            let _ = host_access::remove(self.paths, self.creator, name, Some(&self.parent.name), env);
+        }
+        if let Some(ipam) = self.ipam {
+            let _ = ipam.release(self.request);
+        }
+    }
+}
+
+fn is_macvlan(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::Macvlan(_) | LinkKind::Macvtap(_))
+}
+
+/// Takes the attachment away: as much as can be, whatever is missing, as often as asked.
+///
+/// # Errors
+/// The first step that failed; the others were tried.
+pub fn del(paths: &Paths, request: &Request) -> Result<()> {
+    let env = &request.env;
+    let ipam = Ipam::parse_for_removal(request, paths)?;
+    let netns = link::open_netns_if_present(env)?;
+    let routes = remove_host_access(paths, request);
+    // Who leases over the wire needs the link to say goodbye; other addresses are given back when nothing uses them.
+    let first = ipam.as_ref().filter(|ipam| ipam.needs_link_up());
+    let mut released = first.map_or(Ok(()), |ipam| ipam.release(request));
+    let deleted = netns.map_or(Ok(()), |netns| link::delete_in(&netns, env, is_macvlan));
+    if let Some(ipam) = ipam.as_ref().filter(|ipam| !ipam.needs_link_up()) {
+        released = ipam.release(request);
+    }
+    routes.and(deleted).and(released)
+}
+
+fn remove_host_access(paths: &Paths, request: &Request) -> Result<()> {
+    // Whatever the configuration says now: it may have said otherwise at ADD. Without a name, all shims are looked at.
+    let root = request.root();
+    let master = root.string("master").ok().flatten();
+    host_access::remove(paths, &mut Netlink::open()?, &request.name, master, &request.env)
+}
+
+/// Compares the attachment with what ADD promised.
+///
+/// # Errors
+/// [`Error::Mismatch`] with the first difference.
+pub fn check(request: &Request, conf: &Conf, ipam: Option<&Ipam>) -> Result<()> {
+    let env = &request.env;
+    let netns = link::open_netns(env)?;
+    let mut creator = creator(conf, &netns)?;
+    let parent = link::find_parent(&mut creator, &conf.master)?;
+    if let Some(ipam) = ipam {
+        ipam.check(request)?;
+    }
+    let (result, promised) = link::promised(request)?;
+    let mut socket = Netlink::open_in(&netns)?;
+    let link = link::check_present(&mut socket, env, &promised)?;
+    let LinkKind::Macvlan(found) = &link.kind else {
+        let kind = link.kind.name().unwrap_or("physical");
+        return Err(Error::Mismatch(format!("interface {} is not a macvlan but of kind {kind}", env.ifname)));
+    };
+    if found.mode != conf.macvlan.mode {
+        return Err(Error::Mismatch(format!(
+            "container macvlan mode {} does not match expected value: {}",
+            found.mode, conf.macvlan.mode
+        )));
+    }
+    let real = if is_macvlan(&parent) { parent.parent } else { Some(parent.index) };
+    if link.parent != real {
+        return Err(Error::Mismatch(format!(
+            "interface {} does not sit on master {}",
+            env.ifname, parent.name
+        )));
+    }
+    if let Some(mtu) = link::check_mtu(conf.mtu, &parent)?.filter(|mtu| *mtu != link.mtu) {
+        return Err(Error::Mismatch(format!(
+            "interface {} has MTU {}, expected {mtu}",
+            env.ifname, link.mtu
+        )));
+    }
+    addresses::check(&mut socket, &result, link.index, &env.ifname)?;
+    match &conf.host_access {
+        Some(access) if !result.ips.is_empty() => {
+            let pod = (&mut socket, link.index);
+            let target = Target { network: &request.name, parent: &parent, env, access };
+            host_access::check(&mut creator, target, pod, &result)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether an ADD could succeed now.
+///
+/// # Errors
+/// [`Error::ParentDown`] (code 50), no such parent, or what the IPAM says.
+pub fn status(request: &Request, conf: &Conf, paths: &Paths) -> Result<()> {
+    // With linkInContainer there is no namespace to look into yet.
+    if !conf.link_in_container {
+        let parent = link::find_parent(&mut Netlink::open()?, &conf.master)
+            .map_err(|error| cni::Error::unavailable(error.to_string()))?;
+        if !parent.is_up() || !parent.is_lower_up() {
+            return Err(Error::ParentDown { parent: parent.name });
+        }
+    }
+    match Ipam::parse(request, paths)? {
+        Some(ipam) => ipam.status(request),
+        None => Ok(()),
+    }
+}
