@@ -5,7 +5,13 @@
 //! host-local's configuration; `LeaseDir` is the locked directory, and every change goes through it.
 
 mod addresses;
+mod allocate;
+mod disk;
 mod error;
+mod index;
+mod index_header;
+mod index_page;
+mod known;
 mod lease;
 mod lease_dir;
 mod quarantine;
@@ -16,6 +22,6 @@ pub use addresses::Addresses;
 pub use error::{Error, Exhausted, Result};
 pub use lease::{Claim, Lease, Owner, Record, parse_cursor, parse_record};
 pub use lease_dir::LeaseDir;
-pub use quarantine::{Quarantine, Quarantined};
+pub use quarantine::{Quarantine, Quarantined, parse_quarantined};
 pub use range::Range;
 pub use range_set::RangeSet;

@@ -2,11 +2,19 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::error::{Error, Result};
-use crate::range::Range;
+use crate::range::{Range, address_of, number_of};
 
 /// Ranges of one family that share no address. An attachment gets one address of each set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RangeSet(Vec<Range>);
+
+/// Addresses of one range that follow each other, as numbers, both ends included.
+#[derive(Clone, Copy)]
+pub(crate) struct Stretch<'a> {
+    pub(crate) range: &'a Range,
+    pub(crate) from: u128,
+    pub(crate) to: u128,
+}
 
 impl RangeSet {
     /// A set of these ranges, in the order in which they are used.
@@ -49,6 +57,37 @@ impl RangeSet {
     /// Whether the two sets share an address.
     pub fn overlaps(&self, other: &RangeSet) -> bool {
         self.0.iter().any(|a| other.0.iter().any(|b| a.overlaps(b)))
+    }
+
+    /// The addresses in the order in which they are tried, gateways left out: the one after the cursor
+    /// first, through all ranges, the cursor itself last. Without a cursor, or with one that is in no
+    /// range, from the first range's start.
+    pub fn round(&self, cursor: Option<IpAddr>) -> impl Iterator<Item = (IpAddr, &Range)> {
+        self.stretches(cursor).into_iter().flat_map(|stretch| {
+            let range = stretch.range;
+            (stretch.from..=stretch.to)
+                .map(move |n| (address_of(n, range.is_ipv4()), range))
+                .filter(move |(address, _)| *address != range.gateway())
+        })
+    }
+
+    /// The round of `round` as stretches of numbers, each inside one range.
+    pub(crate) fn stretches(&self, cursor: Option<IpAddr>) -> Vec<Stretch<'_>> {
+        let whole = |range| Stretch { range, from: number_of(range.start()), to: number_of(range.end()) };
+        let at = cursor.and_then(|cursor| {
+            let place = self.0.iter().position(|range| range.contains(cursor))?;
+            Some((place, number_of(cursor.to_canonical())))
+        });
+        let Some((place, cursor)) = at else { return self.0.iter().map(whole).collect() };
+        let mut stretches = Vec::with_capacity(self.0.len() + 1);
+        let middle = whole(&self.0[place]);
+        if cursor < middle.to {
+            stretches.push(Stretch { from: cursor + 1, ..middle });
+        }
+        stretches.extend(self.0[place + 1..].iter().map(whole));
+        stretches.extend(self.0[..place].iter().map(whole));
+        stretches.push(Stretch { to: cursor, ..middle });
+        stretches
     }
 
     /// How many addresses it can give: all but the gateways. Saturates.
