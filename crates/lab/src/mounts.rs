@@ -1,0 +1,182 @@
+//! What a node sees of the file system: the machine's, with the directories that hold a host's network state its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
+    unmount,
+};
+
+use crate::error::{Error, Result};
+
+/// Directories of which each node has its own, empty at first. /run is one too.
+const PRIVATE: [&str; 3] = ["/etc/cni", "/var/lib/cni", "/var/lib/llano"];
+
+/// Makes `dir` a private mount, the only kind onto which a mount namespace can be bound.
+pub(crate) fn make_private(dir: &Path) -> Result<()> {
+    mount_bind(dir, dir).map_err(|errno| Error::io("bind onto itself", dir.display(), errno))?;
+    mount_change(dir, MountPropagationFlags::PRIVATE)
+        .map_err(|errno| Error::io("make private the mount", dir.display(), errno))
+}
+
+/// Unmounts everything on and below `dir`, busy or not.
+pub(crate) fn detach_all(dir: &Path) -> Result<()> {
+    loop {
+        match unmount(dir, UnmountFlags::DETACH) {
+            Ok(()) => {}
+            // Not a mount point (any more), or not there.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => break,
+            Err(errno) => return Err(Error::io("unmount", dir.display(), errno)),
+        }
+    }
+    match mount_points()?.into_iter().find(|mount| mount.path.starts_with(dir)) {
+        None => Ok(()),
+        Some(left) => Err(Error::io("unmount", left.path.display(), rustix::io::Errno::BUSY)),
+    }
+}
+
+/// Turns the calling thread's fresh mount namespace into a node's.
+pub(crate) fn furnish() -> Result<()> {
+    let all = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", all).map_err(|errno| Error::io("make private the mount", "/", errno))?;
+    forget_the_machines_run()?;
+    let stage = Path::new("/run");
+    tmpfs(stage)?;
+    for dir in PRIVATE {
+        own_directory(Path::new(dir), stage)?;
+    }
+    remount_sysfs(stage)?;
+    unmount(stage, UnmountFlags::DETACH).map_err(|errno| Error::io("unmount", "/run", errno))?;
+    tmpfs(stage)?;
+    for dir in ["/run/netns", "/run/lock"] {
+        fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
+    }
+    // Debian and most others have /var/run -> /run.
+    let var_run = Path::new("/var/run");
+    if var_run.is_dir() && !var_run.is_symlink() {
+        mount_bind("/run", var_run).map_err(|errno| Error::io("bind /run onto", "/var/run", errno))?;
+    }
+    Ok(())
+}
+
+/// Drops this namespace's copies of the machine's mounts below /run and of every bound namespace: as long as a copy
+/// exists, the machine (or another lab) could not get rid of a namespace by unmounting it.
+fn forget_the_machines_run() -> Result<()> {
+    let mut mounts = mount_points()?;
+    mounts.reverse();
+    for mount in mounts {
+        if mount.path.starts_with("/run") || mount.path.starts_with("/var/run") || mount.filesystem == "nsfs" {
+            match unmount(&mount.path, UnmountFlags::DETACH) {
+                Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+                Err(errno) => return Err(Error::io("unmount", mount.path.display(), errno)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tmpfs(dir: &Path) -> Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", dir, "tmpfs", flags, c"mode=755".to_owned().as_c_str())
+        .map_err(|errno| Error::io("mount a tmpfs on", dir.display(), errno))
+}
+
+/// An empty `dir` of our own. Where the machine has none, an overlay of its nearest parent supplies it: nothing may be
+/// created on the machine's own file system.
+fn own_directory(dir: &Path, stage: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return tmpfs(dir);
+    }
+    let Some(parent) = dir.ancestors().skip(1).find(|parent| parent.is_dir()) else { return Ok(()) };
+    let name = parent.display().to_string().replace('/', "_");
+    let (upper, work) = (stage.join(format!("{name}.upper")), stage.join(format!("{name}.work")));
+    for dir in [&upper, &work] {
+        fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))?;
+    }
+    let options =
+        format!("lowerdir={},upperdir={},workdir={}", parent.display(), upper.display(), work.display());
+    let options = std::ffi::CString::new(options).unwrap_or_default();
+    mount("overlay", parent, "overlay", MountFlags::empty(), options.as_c_str())
+        .map_err(|errno| Error::io("mount an overlay on", parent.display(), errno))?;
+    fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))
+}
+
+/// A sysfs that shows this network namespace's interfaces, with the machine's mounts below /sys (cgroups) put back.
+fn remount_sysfs(stage: &Path) -> Result<()> {
+    let kept = stage.join("sys");
+    fs::create_dir_all(&kept).map_err(|error| Error::io("create", kept.display(), error))?;
+    mount_bind_recursive("/sys", &kept).map_err(|errno| Error::io("bind", "/sys", errno))?;
+    let below: Vec<PathBuf> = mount_points()?
+        .into_iter()
+        .filter_map(|mount| mount.path.strip_prefix("/sys").ok().map(Path::to_owned))
+        .filter(|path| path.components().count() > 0)
+        .collect();
+    mount("sysfs", "/sys", "sysfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+        .map_err(|errno| Error::io("mount a sysfs on", "/sys", errno))?;
+    let mut done: Vec<PathBuf> = Vec::new();
+    for path in below {
+        if done.iter().any(|outer| path.starts_with(outer)) {
+            continue;
+        }
+        let target = Path::new("/sys").join(&path);
+        // A directory that only the machine's own namespace shows (as some below /sys/class/net) is left out.
+        if target.is_dir() {
+            mount_bind_recursive(kept.join(&path), &target)
+                .map_err(|errno| Error::io("bind onto", target.display(), errno))?;
+        }
+        done.push(path);
+    }
+    Ok(())
+}
+
+struct MountPoint {
+    path: PathBuf,
+    filesystem: String,
+}
+
+/// The calling thread's mounts, in the order they were made (proc(5), mountinfo).
+fn mount_points() -> Result<Vec<MountPoint>> {
+    let path = "/proc/thread-self/mountinfo";
+    let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    Ok(text.lines().filter_map(mount_point).collect())
+}
+
+fn mount_point(line: &str) -> Option<MountPoint> {
+    let path = unescape(line.split(' ').nth(4)?);
+    let filesystem = line.split_once(" - ")?.1.split(' ').next()?.to_owned();
+    Some(MountPoint { path: PathBuf::from(path), filesystem })
+}
+
+/// mountinfo writes space, tab, newline and backslash as `\ooo`.
+fn unescape(field: &str) -> String {
+    let mut parts = field.split('\\');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.get(..3).and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
+            Some(byte) => {
+                out.push(char::from(byte));
+                out.push_str(part.get(3..).unwrap_or_default());
+            }
+            None => {
+                out.push('\\');
+                out.push_str(part);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mountinfo_lines_are_read() {
+        let line = r"36 35 98:0 /mnt1 /mnt\0402/a rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let mount = mount_point(line).unwrap();
+        assert_eq!(mount.path, Path::new("/mnt 2/a"));
+        assert_eq!(mount.filesystem, "ext3");
+        assert!(mount_point("nonsense").is_none());
+    }
+}

@@ -1,0 +1,97 @@
+//! Finding and ending the processes of a lab: those in one of its namespaces, and their descendants.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::error::{Error, Result};
+
+/// What tells one namespace from all others: device and inode of its file in nsfs.
+pub(crate) type NamespaceId = (u64, u64);
+
+/// Longest wait for killed processes to be gone, for each round.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A process may fork while it is looked for; after this many rounds something is wrong.
+const ROUNDS: usize = 20;
+
+/// The namespace a file stands for, `None` when there is none.
+pub(crate) fn id_of(path: &Path) -> Option<NamespaceId> {
+    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Kills every process in one of the namespaces, and every descendant of one, and waits until they are gone.
+pub(crate) fn kill_all(lab: &str, namespaces: &HashSet<NamespaceId>) -> Result<()> {
+    if namespaces.is_empty() {
+        return Ok(());
+    }
+    for _ in 0..ROUNDS {
+        let victims = find(namespaces)?;
+        if victims.is_empty() {
+            return Ok(());
+        }
+        let handles: Vec<OwnedFd> =
+            victims.into_iter().filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
+        for handle in &handles {
+            let _ = pidfd_send_signal(handle, Signal::KILL);
+        }
+        for handle in &handles {
+            let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+            let _ = poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&timeout));
+        }
+    }
+    let left = find(namespaces)?.len();
+    Err(Error::io("end", format!("{left} processes of lab {lab}"), std::io::Error::from(rustix::io::Errno::BUSY)))
+}
+
+/// Processes in one of the namespaces, and their descendants. Never the caller itself.
+pub(crate) fn find(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Pid>> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let mut found: Vec<i32> = Vec::new();
+    for entry in fs::read_dir("/proc").map_err(|error| Error::io("read", "/proc", error))?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        // A process that ends meanwhile, or a zombie, has none of these files.
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        if let Some(parent) = parent_of(&stat) {
+            children.entry(parent).or_default().push(pid);
+        }
+        let inside = ["net", "mnt"]
+            .iter()
+            .filter_map(|kind| id_of(&entry.path().join("ns").join(kind)))
+            .any(|id| namespaces.contains(&id));
+        if inside {
+            found.push(pid);
+        }
+    }
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let mut seen = HashSet::from([own]);
+    let mut all = Vec::new();
+    while let Some(pid) = found.pop() {
+        if seen.insert(pid) {
+            all.extend(Pid::from_raw(pid));
+            found.extend(children.remove(&pid).unwrap_or_default());
+        }
+    }
+    Ok(all)
+}
+
+/// Field 4 of /proc/PID/stat; the name before it may hold spaces and parentheses.
+fn parent_of(stat: &str) -> Option<i32> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parent_is_read_behind_a_hostile_name() {
+        assert_eq!(parent_of("42 (a) S 7) S 17 42 42 0"), Some(17));
+        assert_eq!(parent_of(""), None);
+    }
+}
