@@ -1,10 +1,124 @@
-//! `cargo xtask bench`: figures and budgets.
+//! `cargo xtask bench`: figures and budgets. Method and results: docs/benchmarks.md.
 
-use anyhow::Result;
+mod cni;
+mod peers;
+mod process;
+mod report;
+mod samples;
+mod site;
+
+use crate::need::{self, Job};
+use crate::{dist, run};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use peers::{FLOOR, Kind, LLANO, Peer};
+use std::path::{Path, PathBuf};
+
+/// The benchmarks there are.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// The plugin: ADD, DEL, many leases, many at once, size, memory
+    Cni,
+}
 
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Peers: llano, Debian's reference plugins, the newest ones (v1.9.1), and the floor: an empty static process that
+makes the same kernel calls. They take turns within one run, so only ratios within one run mean something.
+Everything happens in network and mount namespaces of this process. Needs root. About two minutes; keep the
+machine quiet meanwhile.")]
+pub(crate) struct Args {
+    /// Which one
+    #[arg(default_value = "cni")]
+    name: Name,
+    /// Print JSON to standard output instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Rounds; the reference plugins take part in every fourth
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    /// Only these scenarios: size, version, add, dual, many, burst, memory
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Fail when a budget is missed
+    #[arg(long)]
+    check: bool,
+    /// Set when started again as root: everything is built already
+    #[arg(long, hide = true)]
+    built: bool,
+}
 
-pub(crate) fn run(_args: &Args) -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let Name::Cni = args.name;
+    let known: Vec<&str> = cni::SCENARIOS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = args.only.iter().find(|only| !known.contains(&only.as_str())) {
+        bail!("no scenario `{unknown}`; there are: {}", known.join(", "));
+    }
+    let target = run::target_dir()?;
+    let newest = if args.built {
+        need::go_module(&need::REFERENCE_PLUGINS)?
+    } else {
+        need::apt(&[Job::Bench])?;
+        dist::run()?;
+        dist::build("floor")?;
+        need::go_module(&need::REFERENCE_PLUGINS)?
+    };
+    if !need::is_root() {
+        return again_as_root();
+    }
+    let plugins = name_links(&target)?;
+    let floor = target.join(dist::TARGET).join("release/floor");
+    let peers = vec![
+        Peer { name: LLANO, kind: Kind::Plugins(plugins) },
+        Peer { name: "debian", kind: Kind::Plugins("/usr/lib/cni".into()) },
+        Peer { name: "v1.9.1", kind: Kind::Plugins(newest) },
+        Peer { name: FLOOR, kind: Kind::Floor(floor.clone()) },
+    ];
+    let site = site::Site::enter(&target.join(format!("bench-{}", std::process::id())))?;
+    let mut bench = cni::Bench { site, peers, runs: args.runs.into(), floor, number: 0 };
+    let mut scenarios = Vec::new();
+    for (name, measure) in cni::SCENARIOS {
+        if args.only.is_empty() || args.only.iter().any(|only| only == name) {
+            eprintln!("measuring {name}");
+            let measured = measure(&mut bench).with_context(|| format!("scenario {name}"))?;
+            if !args.json {
+                measured.iter().for_each(|scenario| print!("{}", scenario.text()));
+            }
+            scenarios.extend(measured);
+        }
+    }
+    if args.json {
+        println!("{:#}", report::json("cni", args.runs.into(), &scenarios));
+    } else {
+        print!("{}", report::summary(&scenarios));
+    }
+    let missed =
+        scenarios.iter().flat_map(|scenario| &scenario.budgets).filter(|budget| !budget.holds()).count();
+    if args.check && missed > 0 {
+        bail!("{missed} budgets missed");
+    }
     Ok(())
+}
+
+/// The same call through sudo, with what was built as this user.
+fn again_as_root() -> Result<()> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let words: Vec<String> = std::env::args().skip(1).chain(["--built".to_string()]).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let keep = ["CARGO_TARGET_DIR", "CARGO_MANIFEST_DIR", "HOME", "PATH", "XDG_CACHE_HOME"];
+    run::step(&mut need::root_command(program, &words, &keep)?)
+}
+
+/// A plugin directory as an installation has it: our one file under the names that are used here.
+fn name_links(target: &Path) -> Result<PathBuf> {
+    let dir = target.join("dist/bench");
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    for name in ["macvlan", "host-local"] {
+        let link = dir.join(name);
+        if link.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink("../llano-cni", &link)
+                .with_context(|| format!("cannot create {}", link.display()))?;
+        }
+    }
+    Ok(dir)
 }

@@ -1,0 +1,116 @@
+//! What an attachment costs without us: the plugin's kernel calls, hard-coded, from an otherwise empty static process.
+//!
+//! No JSON, no configuration, no choice of an address, no checks of what is there: `strace -f` of the plugin, written
+//! down again. It is what `cargo xtask bench cni` compares the plugin with.
+
+mod leases;
+mod message;
+mod sys;
+
+use message::{Family, Message};
+use std::ffi::CString;
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
+use sys::{Namespace, Netlink};
+
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
+const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0x64, 0, 0, 0, 0, 1);
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let mut next =
+        |what: &str| args.next().ok_or_else(|| Error::new(ErrorKind::InvalidInput, what.to_string()));
+    match next("empty | add | del | rss")?.as_str() {
+        "empty" => Ok(()),
+        "rss" => {
+            let kib = sys::most_memory(&CString::new(next("program")?)?)?;
+            writeln!(std::io::stdout(), "{kib}")
+        }
+        verb @ ("add" | "del") => {
+            let attachment = Attachment {
+                netns: CString::new(next("network namespace")?)?,
+                ifname: next("interface")?,
+                container: next("container")?,
+                leases: next("lease directory")?,
+                parent: next("parent")?,
+                address: next("address")?.parse().map_err(invalid)?,
+                address6: args.next().map(|text| text.parse().map_err(invalid)).transpose()?,
+            };
+            if verb == "add" { attachment.add() } else { attachment.del() }
+        }
+        other => Err(invalid(other)),
+    }
+}
+
+fn invalid(what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidInput, what.to_string())
+}
+
+struct Attachment {
+    netns: CString,
+    ifname: String,
+    container: String,
+    leases: String,
+    parent: String,
+    address: Ipv4Addr,
+    address6: Option<Ipv6Addr>,
+}
+
+impl Attachment {
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        [Some(IpAddr::V4(self.address)), self.address6.map(IpAddr::V6)].into_iter().flatten()
+    }
+
+    fn add(&self) -> Result<()> {
+        read_input()?;
+        let home = Namespace::open(c"/proc/self/ns/net")?;
+        let pod = Namespace::open(&self.netns)?;
+        leases::claim(&self.leases, &self.container, &self.ifname, self.addresses())?;
+
+        let mut host = Netlink::open()?;
+        let parent = host.index_of(&self.parent)?;
+        host.send(&[Message::new_macvlan(&self.ifname, parent, pod.descriptor())])?;
+
+        pod.enter()?;
+        let mut inside = Netlink::open()?;
+        let index = inside.index_of(&self.ifname)?;
+        sys::write_file(&format!("/proc/sys/net/ipv4/conf/{}/arp_notify", self.ifname), b"1")?;
+        sys::write_file(&format!("/proc/sys/net/ipv6/conf/{}/ndisc_notify", self.ifname), b"1")?;
+        let mut messages = vec![Message::new_address(Family::V4, index, &self.address.octets(), 16)];
+        if let Some(address) = self.address6 {
+            messages.push(Message::new_address(Family::V6, index, &address.octets(), 64));
+        }
+        messages.push(Message::up(index));
+        messages.push(Message::default_route(Family::V4, index, &GATEWAY.octets()));
+        if self.address6.is_some() {
+            messages.push(Message::default_route(Family::V6, index, &GATEWAY6.octets()));
+        }
+        inside.send(&messages)?;
+        inside.get_link(index)?;
+        home.enter()?;
+        // The length of a result.
+        std::io::stdout().write_all(&[b' '; 700])
+    }
+
+    /// Prints how many microseconds the kernel took from the request to its answer.
+    fn del(&self) -> Result<()> {
+        read_input()?;
+        let home = Namespace::open(c"/proc/self/ns/net")?;
+        let pod = Namespace::open(&self.netns)?;
+        pod.enter()?;
+        let mut inside = Netlink::open()?;
+        let started = Instant::now();
+        inside.send(&[Message::delete_link(&self.ifname)])?;
+        let took = started.elapsed();
+        home.enter()?;
+        leases::release(&self.leases, self.addresses())?;
+        writeln!(std::io::stdout(), "{}", took.as_nanos() as f64 / 1000.0)
+    }
+}
+
+fn read_input() -> Result<()> {
+    let mut buffer = [0; 4096];
+    while std::io::stdin().read(&mut buffer)? > 0 {}
+    Ok(())
+}
