@@ -1,0 +1,2 @@
+//! The program that runs inside the machine.
+fn main() {}

@@ -1,0 +1,87 @@
+//! The runner itself: output, exit status, panics, time limits, disks and power cuts.
+
+use std::time::Duration;
+
+use lab::vm::{Disk, Error, Initramfs, Kernel, Nic, Vm, VmSpec};
+
+fn kernel() -> Kernel {
+    Kernel::prepare().unwrap_or_else(|error| panic!("the vm tier cannot run here: {error}"))
+}
+
+fn spec(initramfs: Initramfs) -> VmSpec {
+    VmSpec::new(initramfs.build().unwrap_or_else(|error| panic!("the vm tier cannot run here: {error}")))
+}
+
+fn shell(kernel: &Kernel, script: &str) -> Initramfs {
+    Initramfs::new(kernel).command(["sh", "-c", script])
+}
+
+#[test]
+fn output_and_status_come_back() {
+    let script = "uname -r; cat /proc/modules | cut -d' ' -f1; ip -o link | cut -d: -f2; ip link set eth1 up; cat /sys/class/net/eth1/speed;
+                  cat /sys/class/net/eth1/address; echo oops >&2; printf unfinished; exit 3";
+    let kernel = kernel();
+    let mut spec = spec(shell(&kernel, script).module("8021q").module("bonding"));
+    spec.nics = vec![Nic::default(), Nic { mac: Some([2, 0, 0, 0, 0, 0xab]), speed: Some(10_000), cable: 1 }];
+    let outcome = Vm::boot(&spec).unwrap().wait().unwrap();
+    let lines: Vec<_> = outcome.lines.iter().map(|line| line.trim()).collect();
+    assert_eq!(outcome.status, 3, "{lines:?}");
+    assert_eq!(lines.first(), Some(&kernel.release.as_str()));
+    for expected in ["8021q", "garp", "bonding", "lo", "eth0", "eth1", "10000", "02:00:00:00:00:ab", "oops"] {
+        assert!(lines.contains(&expected), "{expected} is not in {lines:?}");
+    }
+    assert!(!lines.contains(&"bond0"), "a module made a link of its own: {lines:?}");
+    assert_eq!(lines.last(), Some(&"unfinished"));
+}
+
+#[test]
+fn a_panic_is_told_with_the_console() {
+    let machine = Vm::boot(&spec(shell(&kernel(), "echo going; echo c > /proc/sysrq-trigger"))).unwrap();
+    match machine.wait().unwrap_err() {
+        Error::Died { output, console } => {
+            assert_eq!(output.trim(), "going");
+            assert!(console.contains("Kernel panic - not syncing: sysrq triggered crash"), "{console}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_payload_that_hangs_is_stopped() {
+    let mut spec = spec(shell(&kernel(), "echo waiting; sleep 1000"));
+    spec.timeout = Duration::from_secs(30);
+    match Vm::boot(&spec).unwrap().wait().unwrap_err() {
+        Error::Timeout { output, .. } => assert_eq!(output.trim(), "waiting"),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_boot_that_fails_is_told_with_the_console() {
+    let initramfs = shell(&kernel(), "true").mount_disk("/data");
+    match Vm::boot(&spec(initramfs)).map(drop).unwrap_err() {
+        Error::Boot { console, .. } => assert!(console.contains("init: disk"), "{console}"),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_disk_keeps_what_was_synced_over_a_power_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("content")).unwrap();
+    std::fs::write(dir.path().join("content/seen"), "from the host\n").unwrap();
+    let disk = Disk::create(&dir.path().join("disk"), 32, Some(&dir.path().join("content"))).unwrap();
+    let script =
+        "cat /data/seen; echo kept > /data/kept; sync; echo lost > /data/lost; echo ready; sleep 1000";
+    let boot = |script| {
+        let mut spec = spec(shell(&kernel(), script).mount_disk("/data"));
+        spec.disks = vec![disk.clone()];
+        Vm::boot(&spec).unwrap()
+    };
+    let mut machine = boot(script);
+    assert_eq!(machine.line().unwrap().as_deref(), Some("from the host"));
+    assert_eq!(machine.line().unwrap().as_deref(), Some("ready"));
+    machine.power_cut();
+    let outcome = boot("cat /data/kept /data/seen").wait().unwrap();
+    assert_eq!(outcome.lines, ["kept", "from the host"]);
+}
