@@ -4,6 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
+use crate::uapi::*;
+use crate::wire::{Attrs, Writer, u32_at};
+use crate::{Family, Result};
+
 /// An address on an interface (`RTM_NEWADDR`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -60,4 +64,93 @@ impl Address {
         self.flags |= flags;
         self
     }
+}
+
+/// Length of `struct ifaddrmsg`.
+const HEADER: usize = 8;
+/// `INFINITY_LIFE_TIME`.
+const FOR_EVER: u32 = u32::MAX;
+
+fn header(w: &mut Writer, family: u8, prefix_len: u8, scope: u8, index: u32) {
+    w.raw(&[family, prefix_len, 0, scope]);
+    w.u32(index);
+}
+
+impl Address {
+    pub(crate) fn encode(&self, kind: u16, flags: u16, w: &mut Writer) -> Result<()> {
+        let ip = self.net.addr();
+        w.begin(kind, NLM_F_ACK | flags);
+        header(w, Family::of(ip).number(), self.net.prefix_len(), self.scope, self.index);
+        // IPv6 takes IFA_LOCAL for the address and IFA_ADDRESS for the peer too, when both differ.
+        w.attr_ip(IFA_LOCAL, ip);
+        w.attr_ip(IFA_ADDRESS, self.peer.unwrap_or(ip));
+        if let Some(broadcast) = self.broadcast {
+            w.attr(IFA_BROADCAST, &broadcast.octets());
+        }
+        if self.flags != 0 {
+            w.attr_u32(IFA_FLAGS, self.flags);
+        }
+        if self.valid.is_some() || self.preferred.is_some() {
+            let at = w.open(IFA_CACHEINFO);
+            let valid = self.valid.unwrap_or(FOR_EVER);
+            w.u32(self.preferred.unwrap_or(valid));
+            w.u32(valid);
+            w.u32(0);
+            w.u32(0);
+            w.close(at);
+        }
+        if self.proto != 0 {
+            w.attr_u8(IFA_PROTO, self.proto);
+        }
+        w.end()
+    }
+
+    pub(crate) fn decode(body: &[u8]) -> Option<Self> {
+        let &[family, prefix_len, flags, scope, ..] = body else { return None };
+        let family = Family::from_number(family)?;
+        let (mut local, mut address) = (None, None);
+        let mut all = u32::from(flags);
+        let (mut broadcast, mut valid, mut preferred, mut proto) = (None, None, None, 0);
+        for attr in Attrs::after(body, HEADER) {
+            match attr.kind {
+                IFA_LOCAL => local = attr.ip(),
+                IFA_ADDRESS => address = attr.ip(),
+                IFA_BROADCAST => {
+                    broadcast = attr.ip().and_then(|ip| match ip {
+                        IpAddr::V4(ip) => Some(ip),
+                        IpAddr::V6(_) => None,
+                    });
+                }
+                IFA_FLAGS => all = attr.u32()?,
+                IFA_CACHEINFO => {
+                    preferred = u32_at(attr.value, 0).filter(|s| *s != FOR_EVER);
+                    valid = u32_at(attr.value, 4).filter(|s| *s != FOR_EVER);
+                }
+                IFA_PROTO => proto = attr.u8()?,
+                _ => {}
+            }
+        }
+        let ip = local.or(address)?;
+        if Family::of(ip) != family {
+            return None;
+        }
+        Some(Self {
+            index: u32_at(body, 4)?,
+            net: IpNet::new(ip, prefix_len).ok()?,
+            peer: address.filter(|peer| *peer != ip),
+            scope,
+            flags: all,
+            broadcast,
+            valid,
+            preferred,
+            proto,
+        })
+    }
+}
+
+/// Asks for the addresses of an interface, or of all with 0.
+pub(crate) fn encode_dump(w: &mut Writer, index: u32) -> Result<()> {
+    w.begin(RTM_GETADDR, NLM_F_DUMP);
+    header(w, AF_UNSPEC, 0, 0, index);
+    w.end()
 }

@@ -1,6 +1,9 @@
 //! The changes that can be asked of the kernel.
 
-use crate::{Address, BridgePort, Filter, Neighbour, NewLink, Qdisc, Route, Rule, SetLink};
+use crate::link_wire;
+use crate::uapi::*;
+use crate::wire::Writer;
+use crate::{Address, BridgePort, Filter, Neighbour, NewLink, Qdisc, Result, Route, Rule, SetLink};
 
 /// One change, one netlink message.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +38,10 @@ pub enum Change {
     /// Add a route; EEXIST when one to the same destination with the same metric is there. Several default routes
     /// of IPv6 with one metric, which the kernel joins to one multipath route, are refused for the same reason.
     AddRoute(Route),
-    /// Add a route as the reference plugins do, without asking whether one to the same destination is there: IPv6
-    /// routes of one metric join to a multipath route, IPv4 routes must differ in next hop (EEXIST otherwise).
-    AppendRoute(Route),
+    /// Add a route as the reference plugins do, also when one to the same destination with the same metric is there:
+    /// an IPv6 route joins it to one multipath route, an IPv4 route of another next hop goes before it. EEXIST when
+    /// the next hop is the same too.
+    AddRouteBeside(Route),
     /// Add a route or replace the first to the same destination with the same metric.
     ReplaceRoute(Route),
     /// Delete the first route that matches; ESRCH when none does.
@@ -67,4 +71,99 @@ pub enum Change {
         /// What to change.
         port: BridgePort,
     },
+}
+
+impl Change {
+    /// Writes the message, or the two of a new link with an alias.
+    pub(crate) fn encode(&self, w: &mut Writer) -> Result<()> {
+        const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+        const SET: u16 = NLM_F_CREATE | NLM_F_REPLACE;
+        match self {
+            Self::AddLink(link) => link.encode(w),
+            Self::SetLink { index, set } => set.encode(*index, w),
+            Self::DeleteLink { index } => link_wire::encode_delete(w, *index),
+            Self::DeleteLinkByName(name) => link_wire::encode_delete_name(w, name),
+            Self::DeleteGroup(group) => link_wire::encode_delete_group(w, *group),
+            Self::AddAddress(address) => address.encode(RTM_NEWADDR, NEW, w),
+            Self::ReplaceAddress(address) => address.encode(RTM_NEWADDR, SET, w),
+            Self::DeleteAddress(address) => address.encode(RTM_DELADDR, 0, w),
+            Self::AddRoute(route) => route.encode_new(NEW, w),
+            Self::AddRouteBeside(route) => route.encode_new(NLM_F_CREATE, w),
+            Self::ReplaceRoute(route) => route.encode_new(SET, w),
+            Self::DeleteRoute(route) => route.encode_delete(w),
+            Self::AddRule(rule) => rule.encode(RTM_NEWRULE, NEW, w),
+            Self::DeleteRule(rule) => rule.encode(RTM_DELRULE, 0, w),
+            Self::SetNeighbour(neighbour) => neighbour.encode(RTM_NEWNEIGH, SET, w),
+            Self::DeleteNeighbour(neighbour) => neighbour.encode(RTM_DELNEIGH, 0, w),
+            Self::AddQdisc(qdisc) => qdisc.encode(RTM_NEWQDISC, NEW, w),
+            Self::ReplaceQdisc(qdisc) => qdisc.encode(RTM_NEWQDISC, SET, w),
+            Self::DeleteQdisc(qdisc) => qdisc.encode(RTM_DELQDISC, 0, w),
+            Self::AddFilter(filter) => filter.encode(RTM_NEWTFILTER, NEW, w),
+            Self::DeleteFilter(filter) => filter.encode(RTM_DELTFILTER, 0, w),
+            Self::SetBridgePort { index, port } => port.encode(*index, w),
+        }
+    }
+
+    /// The verb for an error.
+    pub(crate) fn op(&self) -> &'static str {
+        match self {
+            Self::AddLink(_) => "add link",
+            Self::SetLink { .. } => "change link",
+            Self::DeleteLink { .. } | Self::DeleteLinkByName(_) => "delete link",
+            Self::DeleteGroup(_) => "delete link group",
+            Self::AddAddress(_) => "add address",
+            Self::ReplaceAddress(_) => "set address",
+            Self::DeleteAddress(_) => "delete address",
+            Self::AddRoute(_) | Self::AddRouteBeside(_) => "add route",
+            Self::ReplaceRoute(_) => "set route",
+            Self::DeleteRoute(_) => "delete route",
+            Self::AddRule(_) => "add rule",
+            Self::DeleteRule(_) => "delete rule",
+            Self::SetNeighbour(_) => "set neighbour",
+            Self::DeleteNeighbour(_) => "delete neighbour",
+            Self::AddQdisc(_) => "add qdisc",
+            Self::ReplaceQdisc(_) => "set qdisc",
+            Self::DeleteQdisc(_) => "delete qdisc",
+            Self::AddFilter(_) => "add filter",
+            Self::DeleteFilter(_) => "delete filter",
+            Self::SetBridgePort { .. } => "change bridge port",
+        }
+    }
+
+    /// The object for an error.
+    pub(crate) fn object(&self) -> String {
+        match self {
+            Self::AddLink(link) => {
+                let kind = link.kind.name().unwrap_or("physical");
+                let mut text = [link.name.as_str(), " of kind ", kind].concat();
+                if let Some(parent) = link.parent {
+                    text.push_str(&format!(" on interface {parent}"));
+                }
+                text
+            }
+            Self::DeleteLinkByName(name) => name.clone(),
+            Self::SetLink { index, .. } | Self::DeleteLink { index } | Self::SetBridgePort { index, .. } => {
+                index.to_string()
+            }
+            Self::DeleteGroup(group) => group.to_string(),
+            Self::AddAddress(a) | Self::ReplaceAddress(a) | Self::DeleteAddress(a) => {
+                format!("{} on interface {}", a.net, a.index)
+            }
+            Self::AddRoute(route)
+            | Self::AddRouteBeside(route)
+            | Self::ReplaceRoute(route)
+            | Self::DeleteRoute(route) => route.to_string(),
+            Self::AddRule(rule) | Self::DeleteRule(rule) => match rule.src {
+                Some(src) => format!("from {src} to table {}", rule.table),
+                None => format!("to table {}", rule.table),
+            },
+            Self::SetNeighbour(n) | Self::DeleteNeighbour(n) => {
+                format!("{} on interface {}", n.address, n.index)
+            }
+            Self::AddQdisc(q) | Self::ReplaceQdisc(q) | Self::DeleteQdisc(q) => {
+                format!("{} on interface {}", q.kind.name(), q.index)
+            }
+            Self::AddFilter(f) | Self::DeleteFilter(f) => format!("on interface {}", f.index),
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::{MacAddr, Macvlan, NetNs};
+use crate::link_wire::{each_u32, encode_peer};
+use crate::uapi::*;
+use crate::wire::{Attr, Attrs, Writer};
+use crate::{Error, MacAddr, Macvlan, NetNs, Result};
 
 /// A link's kind, when read and when made.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,4 +127,124 @@ pub struct Vxlan {
     pub port: Option<u16>,
     /// The index of the interface for the outer packets.
     pub link: Option<u32>,
+}
+
+impl LinkKind {
+    /// The parameters, inside of `IFLA_INFO_DATA`.
+    pub(crate) fn encode(&self, w: &mut Writer) -> Result<()> {
+        match self {
+            Self::Macvlan(m) | Self::Macvtap(m) => m.encode(w),
+            Self::Vlan(vlan) => return vlan.encode(w),
+            Self::Veth(peer) => {
+                let at = w.nest(VETH_INFO_PEER);
+                encode_peer(w, peer)?;
+                w.close(at);
+            }
+            Self::Bond(bond) => {
+                w.attr_u8(IFLA_BOND_MODE, bond.mode);
+                each_u32(w, &[(IFLA_BOND_MIIMON, bond.miimon)]);
+            }
+            Self::Vxlan(vxlan) => vxlan.encode(w),
+            Self::Bridge | Self::Ifb | Self::Dummy | Self::Other(_) | Self::Physical => {}
+        }
+        Ok(())
+    }
+
+    pub(crate) fn decode(kind: Attr<'_>, data: Attrs<'_>) -> Self {
+        let name = kind.string();
+        match name.as_str() {
+            "macvlan" => Self::Macvlan(Macvlan::decode(data)),
+            "macvtap" => Self::Macvtap(Macvlan::decode(data)),
+            "vlan" => Self::Vlan(Vlan::decode(data)),
+            "veth" => Self::Veth(VethPeer::default()),
+            "bridge" => Self::Bridge,
+            "ifb" => Self::Ifb,
+            "dummy" => Self::Dummy,
+            "bond" => Self::Bond(Bond::decode(data)),
+            "vxlan" => Self::Vxlan(Vxlan::decode(data)),
+            _ => Self::Other(name),
+        }
+    }
+}
+
+impl Vlan {
+    fn encode(self, w: &mut Writer) -> Result<()> {
+        if self.id > 4094 {
+            return Err(Error::Invalid {
+                object: "VLAN id",
+                value: self.id.to_string(),
+                allowed: "0 to 4094",
+            });
+        }
+        w.attr_u16(IFLA_VLAN_ID, self.id);
+        w.attr(IFLA_VLAN_PROTOCOL, &self.protocol.number().to_be_bytes());
+        Ok(())
+    }
+
+    fn decode(data: Attrs<'_>) -> Self {
+        let mut vlan = Self { id: 0, protocol: VlanProtocol::default() };
+        for attr in data {
+            match attr.kind {
+                IFLA_VLAN_ID => vlan.id = attr.u16().unwrap_or_default(),
+                IFLA_VLAN_PROTOCOL if attr.be16() == Some(ETH_P_8021AD) => {
+                    vlan.protocol = VlanProtocol::Ieee8021Ad;
+                }
+                _ => {}
+            }
+        }
+        vlan
+    }
+}
+
+impl VlanProtocol {
+    fn number(self) -> u16 {
+        match self {
+            Self::Ieee8021Q => ETH_P_8021Q,
+            Self::Ieee8021Ad => ETH_P_8021AD,
+        }
+    }
+}
+
+impl Bond {
+    fn decode(data: Attrs<'_>) -> Self {
+        let mut bond = Self::default();
+        for attr in data {
+            match attr.kind {
+                IFLA_BOND_MODE => bond.mode = attr.u8().unwrap_or_default(),
+                IFLA_BOND_MIIMON => bond.miimon = attr.u32(),
+                _ => {}
+            }
+        }
+        bond
+    }
+}
+
+impl Vxlan {
+    fn encode(self, w: &mut Writer) {
+        each_u32(w, &[(IFLA_VXLAN_ID, Some(self.id)), (IFLA_VXLAN_LINK, self.link)]);
+        if let Some(ip) = self.local {
+            w.attr_ip(if ip.is_ipv4() { IFLA_VXLAN_LOCAL } else { IFLA_VXLAN_LOCAL6 }, ip);
+        }
+        if let Some(ip) = self.remote {
+            w.attr_ip(if ip.is_ipv4() { IFLA_VXLAN_GROUP } else { IFLA_VXLAN_GROUP6 }, ip);
+        }
+        if let Some(port) = self.port {
+            w.attr(IFLA_VXLAN_PORT, &port.to_be_bytes());
+        }
+    }
+
+    fn decode(data: Attrs<'_>) -> Self {
+        let mut vxlan = Self::default();
+        for attr in data {
+            match attr.kind {
+                IFLA_VXLAN_ID => vxlan.id = attr.u32().unwrap_or_default(),
+                IFLA_VXLAN_LINK => vxlan.link = attr.u32().filter(|index| *index != 0),
+                IFLA_VXLAN_LOCAL | IFLA_VXLAN_LOCAL6 => vxlan.local = attr.ip(),
+                IFLA_VXLAN_GROUP | IFLA_VXLAN_GROUP6 => vxlan.remote = attr.ip(),
+                IFLA_VXLAN_PORT => vxlan.port = attr.be16(),
+                _ => {}
+            }
+        }
+        vxlan
+    }
 }

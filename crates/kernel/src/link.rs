@@ -1,7 +1,7 @@
 //! Links: what the kernel tells of them, and what is asked when one is made.
 
 use crate::uapi::{IFF_LOOPBACK, IFF_LOWER_UP, IFF_NOARP, IFF_RUNNING, IFF_UP};
-use crate::{BridgePort, LinkKind, MacAddr, NetNs};
+use crate::{BridgePort, LinkKind, MacAddr, NetNs, NewLinkKind};
 
 /// A link as read (`RTM_NEWLINK`).
 #[derive(Clone, Debug, PartialEq)]
@@ -145,13 +145,9 @@ pub struct NewLink {
     pub master: Option<u32>,
     /// Whether it is up from birth; addresses and sysctls then come too late for what the kernel does at once.
     pub up: bool,
-    /// Its alias. The kernel ignores one given at birth: sending it takes a second message, which
-    /// [`crate::Netlink`] does only through [`crate::SetLink`].
+    /// Its alias, set by a second message, since the kernel ignores one at birth; not together with `netns`.
     pub alias: Option<String>,
 }
-
-use crate::NewLinkKind;
-
 impl NewLink {
     /// A link of this name and kind, everything else chosen by the kernel, down.
     pub fn new(name: impl Into<String>, kind: NewLinkKind) -> Self {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::MacAddr;
+use crate::uapi::*;
+use crate::wire::{Attrs, Writer};
 
 /// A macvlan's parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -118,4 +120,76 @@ pub enum SourceMacs {
     Flush,
     /// Replace the list.
     Set(Vec<MacAddr>),
+}
+
+impl Macvlan {
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        w.attr_u32(IFLA_MACVLAN_MODE, self.mode.number());
+        if self.nopromisc {
+            w.attr_u16(IFLA_MACVLAN_FLAGS, MACVLAN_FLAG_NOPROMISC);
+        }
+        if !self.source_macs.is_empty() {
+            encode_list(w, &self.source_macs);
+        }
+        if let Some(len) = self.bc_queue_len {
+            w.attr_u32(IFLA_MACVLAN_BC_QUEUE_LEN, len);
+        }
+    }
+
+    pub(crate) fn decode(data: Attrs<'_>) -> Self {
+        let mut macvlan = Self::default();
+        for attr in data {
+            match attr.kind {
+                IFLA_MACVLAN_MODE => {
+                    macvlan.mode = attr.u32().and_then(MacvlanMode::from_number).unwrap_or_default();
+                }
+                IFLA_MACVLAN_FLAGS => {
+                    macvlan.nopromisc = attr.u16().is_some_and(|f| f & MACVLAN_FLAG_NOPROMISC != 0);
+                }
+                IFLA_MACVLAN_MACADDR_DATA => {
+                    macvlan.source_macs =
+                        attr.attrs().filter_map(|mac| MacAddr::from_slice(mac.value)).collect();
+                }
+                IFLA_MACVLAN_BC_QUEUE_LEN => macvlan.bc_queue_len = attr.u32(),
+                _ => {}
+            }
+        }
+        macvlan
+    }
+}
+
+impl MacvlanSet {
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        if let Some(mode) = self.mode {
+            w.attr_u32(IFLA_MACVLAN_MODE, mode.number());
+        }
+        if let Some(on) = self.nopromisc {
+            w.attr_u16(IFLA_MACVLAN_FLAGS, if on { MACVLAN_FLAG_NOPROMISC } else { 0 });
+        }
+        match &self.source_macs {
+            Some(SourceMacs::Add(mac)) => {
+                w.attr_u32(IFLA_MACVLAN_MACADDR_MODE, MACVLAN_MACADDR_ADD);
+                w.attr(IFLA_MACVLAN_MACADDR, &mac.0);
+            }
+            Some(SourceMacs::Delete(mac)) => {
+                w.attr_u32(IFLA_MACVLAN_MACADDR_MODE, MACVLAN_MACADDR_DEL);
+                w.attr(IFLA_MACVLAN_MACADDR, &mac.0);
+            }
+            Some(SourceMacs::Flush) => w.attr_u32(IFLA_MACVLAN_MACADDR_MODE, MACVLAN_MACADDR_FLUSH),
+            Some(SourceMacs::Set(macs)) => encode_list(w, macs),
+            None => {}
+        }
+        if let Some(len) = self.bc_queue_len {
+            w.attr_u32(IFLA_MACVLAN_BC_QUEUE_LEN, len);
+        }
+    }
+}
+
+fn encode_list(w: &mut Writer, macs: &[MacAddr]) {
+    w.attr_u32(IFLA_MACVLAN_MACADDR_MODE, MACVLAN_MACADDR_SET);
+    let at = w.nest(IFLA_MACVLAN_MACADDR_DATA);
+    for mac in macs {
+        w.attr(IFLA_MACVLAN_MACADDR, &mac.0);
+    }
+    w.close(at);
 }

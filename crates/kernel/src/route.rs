@@ -38,6 +38,11 @@ impl Family {
         }
     }
 
+    /// A network of this family; `None` when address or length belong to the other.
+    pub(crate) fn net(self, ip: IpAddr, len: u8) -> Option<IpNet> {
+        if Self::of(ip) == self { IpNet::new(ip, len).ok() } else { None }
+    }
+
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         match number {
             AF_INET => Some(Self::V4),

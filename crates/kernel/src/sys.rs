@@ -1,4 +1,5 @@
 //! The system calls that rustix lacks or marks unsafe. All `unsafe` of the crate is here.
+#![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -6,6 +7,11 @@ use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
 
 use crate::packet::BpfInsn;
+
+// if_packet.h; libc has them as int, the structures as u16.
+const AF_PACKET: u16 = 17;
+const PACKET_MR_MULTICAST: u16 = 0;
+const PACKET_MR_ALLMULTI: u16 = 2;
 
 /// Gives the calling thread a new network namespace.
 pub(crate) fn unshare_network() -> Result<(), Errno> {
@@ -40,7 +46,7 @@ pub(crate) fn join_netlink_group(fd: BorrowedFd<'_>, group: u32) -> Result<(), E
 /// Binds a packet socket to an interface and an EtherType.
 pub(crate) fn bind_packet(fd: BorrowedFd<'_>, index: u32, ethertype: u16) -> Result<(), Errno> {
     let address = libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as u16,
+        sll_family: AF_PACKET,
         sll_protocol: ethertype.to_be(),
         sll_ifindex: i32::try_from(index).map_err(|_| Errno::INVAL)?,
         sll_hatype: 0,
@@ -48,7 +54,7 @@ pub(crate) fn bind_packet(fd: BorrowedFd<'_>, index: u32, ethertype: u16) -> Res
         sll_halen: 0,
         sll_addr: [0; 8],
     };
-    let len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    let len = libc::socklen_t::try_from(size_of_val(&address)).map_err(|_| Errno::INVAL)?;
     // SAFETY: `address` is a live sockaddr_ll of `len` bytes; the kernel copies it.
     let result = unsafe { libc::bind(fd.as_raw_fd(), std::ptr::from_ref(&address).cast(), len) };
     if result == 0 { Ok(()) } else { Err(last_error()) }
@@ -58,7 +64,7 @@ pub(crate) fn bind_packet(fd: BorrowedFd<'_>, index: u32, ethertype: u16) -> Res
 pub(crate) fn join_packet(fd: BorrowedFd<'_>, index: u32, mac: Option<[u8; 6]>) -> Result<(), Errno> {
     let mut request = libc::packet_mreq {
         mr_ifindex: i32::try_from(index).map_err(|_| Errno::INVAL)?,
-        mr_type: if mac.is_some() { libc::PACKET_MR_MULTICAST } else { libc::PACKET_MR_ALLMULTI } as u16,
+        mr_type: if mac.is_some() { PACKET_MR_MULTICAST } else { PACKET_MR_ALLMULTI },
         mr_alen: 0,
         mr_address: [0; 8],
     };
