@@ -22,14 +22,14 @@ impl Args {
         for pair in text.split(';') {
             let (key, value) = match pair.split_once('=') {
                 Some((key, value)) if !value.contains('=') => (key, value),
-                _ => return Err(refuse(format!("ARGS: invalid pair {pair:?}"))),
+                _ => return Err(refuse(&format!("ARGS: invalid pair {pair:?}"))),
             };
             if key == "IgnoreUnknown" {
                 ignore_unknown = match value.to_ascii_lowercase().as_str() {
                     "1" | "true" => true,
                     "0" | "false" => false,
                     _ => {
-                        return Err(refuse(format!(
+                        return Err(refuse(&format!(
                             "ARGS: error parsing value of pair {pair:?}: \
                              boolean unmarshal error: invalid input {value}"
                         )));
@@ -44,7 +44,7 @@ impl Args {
         if !unknown.is_empty() && !ignore_unknown {
             // Go's %q of a list: ["A=1" "B=2"].
             let list: Vec<String> = unknown.iter().map(|pair| format!("{pair:?}")).collect();
-            return Err(refuse(format!("ARGS: unknown args [{}]", list.join(" "))));
+            return Err(refuse(&format!("ARGS: unknown args [{}]", list.join(" "))));
         }
         Ok(args)
     }
@@ -70,6 +70,7 @@ impl Args {
     }
 }
 
-fn refuse(msg: String) -> Error {
-    Error::env(msg).with_details("see CNI_ARGS; IgnoreUnknown=1 in it allows unknown keys")
+fn refuse(msg: &str) -> Error {
+    Error::env(crate::error::shorten(msg, 1024))
+        .with_details("see CNI_ARGS; IgnoreUnknown=1 in it allows unknown keys")
 }

@@ -1,15 +1,18 @@
 //! Calling another plugin: its file, its process, its answer.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::error::shorten;
 use crate::json::{self, Value};
 use crate::{CniResult, Error, Request, Result, Verb, Version};
 
@@ -23,7 +26,7 @@ pub fn find(name: &str, path: &[PathBuf]) -> Result<PathBuf> {
         return Err(Error::invalid_config("no plugin name provided"));
     }
     if name.contains(['/', '\0']) {
-        return Err(Error::invalid_config(format!("invalid plugin name: {name}")));
+        return Err(Error::invalid_config(format!("invalid plugin name: {}", shorten(name, 256))));
     }
     if path.is_empty() {
         return Err(Error::invalid_config("no paths provided"));
@@ -32,6 +35,7 @@ pub fn find(name: &str, path: &[PathBuf]) -> Result<PathBuf> {
         return Ok(found);
     }
     let list: Vec<_> = path.iter().map(|directory| directory.to_string_lossy()).collect();
+    let name = shorten(name, 256);
     Err(Error::invalid_config(format!("failed to find plugin {name:?} in path [{}]", list.join(" "))))
 }
 
@@ -65,7 +69,7 @@ fn failure(output: &Output) -> Error {
     let status = output.status;
     if output.stdout.is_empty() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let stderr = crate::error::shorten(stderr.trim_end(), 4096);
+        let stderr = shorten(stderr.trim_end(), 4096);
         return Error::internal(if stderr.is_empty() {
             format!("netplugin failed with no error message: {status}")
         } else {
@@ -76,7 +80,7 @@ fn failure(output: &Output) -> Error {
         Ok(error) => error,
         Err(error) => {
             let stdout = String::from_utf8_lossy(&output.stdout);
-            let stdout = crate::error::shorten(&stdout, 1024);
+            let stdout = shorten(&stdout, 1024);
             Error::internal(format!(
                 "netplugin failed but error parsing its diagnostic message {stdout:?}: {error}"
             ))
@@ -91,7 +95,7 @@ fn run(plugin: &Path, request: &Request, verb: Verb, config: &[u8]) -> Result<Ou
     // A file in memory, not a pipe: a plugin that does not read its input cannot block us.
     let memory = memfd_create("cni-config", MemfdFlags::CLOEXEC)
         .map_err(|error| fail("make the configuration for", &error))?;
-    let mut memory = std::fs::File::from(memory);
+    let mut memory = File::from(memory);
     memory.write_all(config).map_err(|error| fail("write the configuration for", &error))?;
 
     let mut command = Command::new(plugin);
@@ -105,7 +109,7 @@ fn run(plugin: &Path, request: &Request, verb: Verb, config: &[u8]) -> Result<Ou
         match command.spawn() {
             Ok(child) => break child,
             // The file is being replaced by an upgrade: it will be whole in a moment.
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy && retries > 0 => {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && retries > 0 => {
                 retries -= 1;
                 std::thread::sleep(Duration::from_secs(1));
             }
@@ -114,8 +118,8 @@ fn run(plugin: &Path, request: &Request, verb: Verb, config: &[u8]) -> Result<Ou
     };
     let pipes = (child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from));
     let read = match pipes {
-        (Some(stdout), Some(stderr)) => read_both(stdout, stderr),
-        _ => Err(std::io::Error::other("it has no pipes")),
+        (Some(stdout), Some(stderr)) => read_both(pidfd(&child).as_ref(), stdout, stderr),
+        _ => Err(io::Error::other("it has no pipes")),
     };
     if read.is_err() {
         // It may be blocked on a pipe nobody reads any more.
@@ -124,6 +128,12 @@ fn run(plugin: &Path, request: &Request, verb: Verb, config: &[u8]) -> Result<Ou
     let status = child.wait().map_err(|error| fail("wait for", &error))?;
     let (stdout, stderr) = read.map_err(|error| fail("read the answer of", &error))?;
     Ok(Output { status, stdout, stderr })
+}
+
+/// A descriptor that becomes readable when the child exits; none before Linux 5.3.
+fn pidfd(child: &Child) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 /// The request's variables over those of this process; one that the request has not is not inherited.
@@ -150,46 +160,68 @@ fn set_environment(command: &mut Command, request: &Request, verb: Verb) {
     }
 }
 
-/// Reads both pipes to their end, passing standard error on as it comes.
-fn read_both(stdout: OwnedFd, stderr: OwnedFd) -> std::io::Result<(Vec<u8>, Vec<u8>)> {
-    let mut pipes =
-        [(Some(std::fs::File::from(stdout)), Vec::new()), (Some(std::fs::File::from(stderr)), Vec::new())];
+/// The child's standard output and error.
+struct Pipe {
+    file: Option<File>,
+    bytes: Vec<u8>,
+}
+
+impl Pipe {
+    fn new(fd: OwnedFd) -> Pipe {
+        Pipe { file: Some(File::from(fd)), bytes: Vec::new() }
+    }
+
+    /// Takes what is there; what came is given back to be passed on.
+    fn take(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(file) = &mut self.file else { return Ok(0) };
+        let count = match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
+            other => other?,
+        };
+        if count == 0 {
+            self.file = None;
+        }
+        self.bytes.extend_from_slice(&buffer[..count]);
+        if self.bytes.len() > OUTPUT_LIMIT {
+            return Err(io::Error::other(format!("it is longer than {OUTPUT_LIMIT} bytes")));
+        }
+        Ok(count)
+    }
+}
+
+/// Reads both pipes to their end, or to the end of the child: a daemon it left behind may keep them open.
+/// Differs: the reference would wait for that daemon. Standard error is passed on as it comes.
+fn read_both(child: Option<&OwnedFd>, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let (mut stdout, mut stderr) = (Pipe::new(stdout), Pipe::new(stderr));
     let mut buffer = [0; 4096];
-    while pipes.iter().any(|(pipe, _)| pipe.is_some()) {
-        let open: Vec<usize> = (0..pipes.len()).filter(|at| pipes[*at].0.is_some()).collect();
-        let mut fds: Vec<PollFd<'_>> = open
-            .iter()
-            .filter_map(|at| pipes[*at].0.as_ref())
-            .map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN))
-            .collect();
-        match poll(&mut fds, None) {
+    let mut exited = false;
+    while stdout.file.is_some() || stderr.file.is_some() {
+        let sources: [Option<BorrowedFd<'_>>; 3] = [
+            stdout.file.as_ref().map(File::as_fd),
+            stderr.file.as_ref().map(File::as_fd),
+            child.filter(|_| !exited).map(OwnedFd::as_fd),
+        ];
+        let mut fds: Vec<PollFd<'_>> =
+            sources.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+        // Once it is gone only what it already wrote is taken.
+        match poll(&mut fds, exited.then_some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(0) => break,
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        drop(fds);
-        for (at, _) in open.iter().zip(ready).filter(|(_, ready)| *ready) {
-            let (pipe, bytes) = &mut pipes[*at];
-            let Some(file) = pipe else { continue };
-            match file.read(&mut buffer) {
-                Ok(0) => *pipe = None,
-                Ok(count) => {
-                    if *at == 1 {
-                        let _ = std::io::stderr().write_all(&buffer[..count]);
-                    }
-                    bytes.extend_from_slice(&buffer[..count]);
-                    if bytes.len() > OUTPUT_LIMIT {
-                        return Err(std::io::Error::other(format!("it is longer than {OUTPUT_LIMIT} bytes")));
-                    }
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let ready = sources.map(|source| source.is_some() && ready.next() == Some(true));
+        if ready[0] {
+            stdout.take(&mut buffer)?;
         }
+        if ready[1] {
+            let count = stderr.take(&mut buffer)?;
+            let _ = io::stderr().write_all(&buffer[..count]);
+        }
+        exited |= ready[2];
     }
-    let [(_, stdout), (_, stderr)] = pipes;
-    Ok((stdout, stderr))
+    Ok((stdout.bytes, stderr.bytes))
 }
 
 /// An answer as a plugin prints it, for callers that have the text already.

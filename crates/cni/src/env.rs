@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::error::shorten;
 use crate::{Error, Result, code};
 
 /// What the runtime asks for: `CNI_COMMAND`.
@@ -147,12 +148,14 @@ impl RawEnv {
     pub fn validate(&self) -> Result<Env> {
         self.check()?;
         let Some(verb) = self.verb() else {
-            return Err(Error::env(format!("unknown CNI_COMMAND: {}", self.command.to_string_lossy())));
+            let command = self.command.to_string_lossy();
+            return Err(Error::env(format!("unknown CNI_COMMAND: {}", shorten(&command, 64))));
         };
         let attachment = verb.names_attachment();
         let text = |value: &OsStr, name: &str| match value.to_str() {
             Some(text) => Ok(text.to_owned()),
-            None => Err(Error::env(format!("{name} is not UTF-8")).with_details(value.to_string_lossy())),
+            None => Err(Error::env(format!("{name} is not UTF-8"))
+                .with_details(shorten(&value.to_string_lossy(), 256))),
         };
         let name = |value: &OsString, name| if attachment { text(value, name) } else { Ok(String::new()) };
         Ok(Env {
@@ -219,5 +222,5 @@ fn check_ifname(name: &OsStr) -> Result<()> {
 }
 
 fn invalid(msg: &str, details: &str) -> Error {
-    Error::coded(code::INVALID_ENVIRONMENT, msg).with_details(crate::error::shorten(details, 256))
+    Error::coded(code::INVALID_ENVIRONMENT, msg).with_details(shorten(details, 256))
 }

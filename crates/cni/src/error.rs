@@ -219,19 +219,21 @@ impl Error {
     /// Reads an error object as another plugin or the agent writes it. Wrong types are an error of code 6.
     pub fn from_json(value: &Value) -> Result<Error> {
         let object = crate::json::Object::root(value)?;
-        let code = object.integer("code", 0..=i64::from(u32::MAX))?.unwrap_or(0);
+        let code = object.u32("code")?.filter(|code| *code != 0);
         Ok(Error::Coded {
-            code: u32::try_from(code).unwrap_or(code::INTERNAL),
+            // No code, or 0, is no success.
+            code: code.unwrap_or(code::INTERNAL),
             msg: object.string("msg")?.unwrap_or_default().to_owned(),
             details: object.string("details")?.unwrap_or_default().to_owned(),
         })
     }
 }
 
-/// At most `limit` bytes of `text`, cut at a character.
+/// At most `limit` bytes of `text`, cut at a character: what comes from outside must not fill a log.
 pub(crate) fn shorten(text: &str, limit: usize) -> &str {
-    match text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= limit).last() {
-        Some(end) => &text[..end],
-        None => "",
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
     }
+    &text[..end]
 }

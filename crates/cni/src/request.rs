@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 
 use crate::env::{RawEnv, is_identifier};
+use crate::error::shorten;
 use crate::json::{self, Object, Value};
-use crate::{CniResult, Dns, Env, Error, Result, Verb, Version, code};
+use crate::{CniResult, Dns, Env, Error, Result, Verb, Version};
 
 /// Most bytes of a configuration. GC alone may carry more: it lists every attachment of the node, twice.
 pub(crate) const CONFIG_LIMIT: usize = 1 << 20;
@@ -76,6 +77,11 @@ impl Request {
                 .map(Some)
                 .map_err(|error| error.context("could not parse prevResult")),
         }
+    }
+
+    /// `prevResult` of a plugin that cannot work without one: absent, code 7 with `msg`, the reference's words.
+    pub fn required_prev_result(&self, msg: &str) -> Result<CniResult> {
+        self.prev_result()?.ok_or_else(|| Error::invalid_config(msg))
     }
 
     /// `runtimeConfig`: the capabilities the runtime filled in.
@@ -153,7 +159,7 @@ fn network_name(conf: &Value) -> Result<String> {
     }
     if !is_identifier(name.as_bytes()) {
         return Err(Error::invalid_config("invalid characters found in network name")
-            .with_details(crate::error::shorten(name, 256)));
+            .with_details(shorten(name, 256)));
     }
     // Differs: the reference has no limit, and fails later where the name becomes a directory.
     if name.len() > 255 {
@@ -192,18 +198,10 @@ fn negotiate(conf: &Value, verb: Verb, supported: &[Version]) -> Result<Version>
         _ => {
             let list: Vec<String> =
                 supported.iter().map(|version| format!("{:?}", version.as_str())).collect();
-            let config = crate::error::shorten(text, 64);
+            let config = shorten(text, 64);
             Err(Error::IncompatibleVersion {
                 details: format!("config is {config:?}, plugin supports [{}]", list.join(" ")),
             })
         }
-    }
-}
-
-/// The code of a missing or wrong `prevResult`, for plugins that must be chained.
-impl Request {
-    /// `prevResult` of a plugin that cannot work without one; `msg` are the reference's words.
-    pub fn required_prev_result(&self, msg: &str) -> Result<CniResult> {
-        self.prev_result()?.ok_or_else(|| Error::coded(code::INVALID_CONFIG, msg))
     }
 }

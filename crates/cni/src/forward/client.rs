@@ -1,6 +1,7 @@
 //! The plugin's side: one request on one connection, with a deadline over all of it.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 
 use super::{BODY_LIMIT, CNI_PATH, HEAD_LIMIT, encode_request_body};
 use crate::json::{self, Object};
-use crate::{CniResult, Error, Request};
+use crate::{CniResult, Error, Request, Version};
 
 /// Why a call got no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,18 +53,11 @@ pub fn forward(
 ) -> Result<Option<CniResult>, ForwardError> {
     let body = encode_request_body(request).map_err(ForwardError::Cni)?;
     let answer = call(socket, CNI_PATH, body.as_bytes(), deadline)?;
-    let protocol = |error: Error| ForwardError::Protocol {
-        socket: socket.display().to_string(),
-        cause: error.to_string(),
-    };
-    let value = json::parse(&answer).map_err(protocol)?;
-    let root = Object::root(&value).map_err(protocol)?;
-    if let Some(error) = root.get("error") {
-        return Err(ForwardError::Cni(Error::from_json(error.value).map_err(protocol)?));
-    }
-    match root.get("result") {
-        None => Ok(None),
-        Some(node) => CniResult::parse_at(&node, request.version).map(Some).map_err(protocol),
+    match parse_answer(&answer, request.version) {
+        Ok(answer) => answer.map_err(ForwardError::Cni),
+        Err(error) => {
+            Err(ForwardError::Protocol { socket: socket.display().to_string(), cause: error.to_string() })
+        }
     }
 }
 
@@ -83,14 +77,13 @@ pub fn call(socket: &Path, path: &str, body: &[u8], deadline: Duration) -> Resul
         write_until(&mut stream, &message, &clock)?;
         read_until(&mut stream, &clock)
     })();
-    let bytes = outcome.map_err(|error: io::Error| match error.kind() {
+    outcome.map_err(|error: io::Error| match error.kind() {
         io::ErrorKind::TimedOut => ForwardError::Timeout { socket: name(), after: deadline },
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             ForwardError::NotRunning { socket: name(), cause: error.to_string() }
         }
         _ => ForwardError::Protocol { socket: name(), cause: error.to_string() },
-    })?;
-    response_body(&bytes).map_err(|cause| ForwardError::Protocol { socket: name(), cause: cause.to_owned() })
+    })
 }
 
 struct Clock {
@@ -146,42 +139,65 @@ fn write_until(stream: &mut UnixStream, mut bytes: &[u8], clock: &Clock) -> io::
     Ok(())
 }
 
-/// Everything until the other side closes, or until the announced length is there.
+/// One whole response's body. The announced length decides; the connection may stay open.
 fn read_until(stream: &mut UnixStream, clock: &Clock) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
+    let mut whole: Option<Range<usize>> = None;
     loop {
         stream.set_read_timeout(Some(clock.left()?))?;
         match stream.read(&mut buffer) {
-            Ok(0) => return Ok(bytes),
+            Ok(0) => return Err(io::Error::other("the answer is cut short")),
             Ok(count) => bytes.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(or_timeout(error)),
         }
-        if bytes.len() > HEAD_LIMIT + BODY_LIMIT {
-            return Err(io::Error::other("the answer is too long"));
+        if whole.is_none() {
+            whole = body_range(&bytes).map_err(io::Error::other)?;
         }
-        if response_body(&bytes).is_ok() {
-            return Ok(bytes);
+        match &whole {
+            Some(range) if bytes.len() >= range.end => return Ok(bytes[range.clone()].to_vec()),
+            _ => {}
         }
     }
 }
 
-/// The body of a whole response with a Content-Length.
-fn response_body(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let limit = bytes.len().min(HEAD_LIMIT);
-    let end =
-        bytes[..limit].windows(4).position(|window| window == b"\r\n\r\n").ok_or("no end of the headers")?;
-    let head = std::str::from_utf8(&bytes[..end]).map_err(|_| "headers that are not UTF-8")?;
+/// Where the body of a response stands; none while its head is not whole.
+fn body_range(bytes: &[u8]) -> Result<Option<Range<usize>>, &'static str> {
+    let searched = &bytes[..bytes.len().min(HEAD_LIMIT)];
+    let Some(end) = searched.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return if bytes.len() < HEAD_LIMIT { Ok(None) } else { Err("the headers are too long") };
+    };
+    let head = std::str::from_utf8(&bytes[..end]).map_err(|_| "the headers are not UTF-8")?;
     let mut lines = head.split("\r\n");
     if !lines.next().is_some_and(|line| line.starts_with("HTTP/1.")) {
-        return Err("no HTTP response");
+        return Err("this is not HTTP");
     }
     let length = lines
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse::<usize>().ok())
-        .ok_or("no Content-Length")?;
-    let body = &bytes[end + 4..];
-    if body.len() < length { Err("an answer cut short") } else { Ok(body[..length].to_vec()) }
+        .ok_or("Content-Length is missing")?;
+    if length > BODY_LIMIT {
+        return Err("the answer is too long");
+    }
+    Ok(Some(end + 4..end + 4 + length))
+}
+
+/// The answer inside a response's body.
+pub fn parse_answer(body: &[u8], version: Version) -> crate::Result<crate::Result<Option<CniResult>>> {
+    let value = json::parse(body)?;
+    let root = Object::root(&value)?;
+    if let Some(error) = root.get("error") {
+        return Ok(Err(Error::from_json(error.value)?));
+    }
+    match root.get("result") {
+        None => Ok(Ok(None)),
+        Some(node) => Ok(Ok(Some(CniResult::parse_at(&node, version)?))),
+    }
+}
+
+/// The body of a response that came in one piece.
+pub fn response_body(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(body_range(bytes).ok()??)
 }

@@ -7,7 +7,7 @@
 mod client;
 mod server;
 
-pub use client::{ForwardError, call, forward};
+pub use client::{ForwardError, call, forward, parse_answer, response_body};
 pub use server::{
     HttpError, HttpRequest, RequestParser, encode_error, encode_request_body, encode_response, parse_call,
 };

@@ -87,7 +87,8 @@ fn write_number(number: Number, out: &mut String) {
     let _ = match number {
         Number::Unsigned(value) => write!(out, "{value}"),
         Number::Signed(value) => write!(out, "{value}"),
-        Number::Float(value) if value.is_finite() => write!(out, "{value}"),
+        // Debug keeps the `.0` or exponent, so that what is read back is no integer either.
+        Number::Float(value) if value.is_finite() => write!(out, "{value:?}"),
         // JSON has no other floats; the parser never makes one.
         Number::Float(_) => write!(out, "null"),
     };
