@@ -1,0 +1,64 @@
+//! The host's side: build the guest, boot it, take its report.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lab::vm::{Initramfs, Kernel, Vm, VmSpec};
+
+use crate::report::Report;
+
+const TARGET: &str = "x86_64-unknown-linux-musl";
+/// What the checks make links of.
+const MODULES: [&str; 6] = ["8021q", "bonding", "bridge", "dummy", "macvlan", "veth"];
+
+/// Boots one machine that runs the checks of these groups.
+///
+/// # Errors
+/// When the machine, the guest or the plugin cannot be had, or the guest breaks off.
+pub fn run(groups: &[&str]) -> Result<Report> {
+    let kernel = Kernel::prepare().context("the vm tier cannot run here")?;
+    let mut initramfs = Initramfs::new(&kernel)
+        .program("/bin/vm-guest", &guest()?)
+        .program("/bin/llano-cni", &plugin()?)
+        .command(std::iter::once("vm-guest").chain(groups.iter().copied()));
+    for module in MODULES {
+        initramfs = initramfs.module(module);
+    }
+    let mut spec = VmSpec::new(initramfs.build()?);
+    spec.timeout = Duration::from_secs(300);
+    let outcome = Vm::boot(&spec)?.wait()?;
+    let report = Report::new(outcome.lines);
+    ensure!(outcome.status == 0, "the guest ended with status {}:\n{}", outcome.status, report.text());
+    Ok(report)
+}
+
+/// The static `llano-cni` of `cargo xtask dist`, or of the directory `LLANO_BIN_DIR`.
+fn plugin() -> Result<PathBuf> {
+    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/dist");
+    let path = std::env::var_os("LLANO_BIN_DIR").map_or(dist, PathBuf::from).join("llano-cni");
+    ensure!(path.is_file(), "there is no {}: cargo xtask dist makes it", path.display());
+    Ok(path)
+}
+
+/// The static guest: `LLANO_VM_GUEST`, or built now beside this very test's build.
+fn guest() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("LLANO_VM_GUEST") {
+        return Ok(path.into());
+    }
+    let test = std::env::current_exe()?;
+    // TARGET_DIR/debug/deps/TEST
+    let Some(target_dir) = test.ancestors().nth(3) else {
+        bail!("{} is in no target directory", test.display())
+    };
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--package", "vm-tests", "--bin", "vm-guest", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(target_dir)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .context("cannot run cargo to build vm-guest")?;
+    ensure!(output.status.success(), "cannot build vm-guest:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(target_dir.join(TARGET).join("debug/vm-guest"))
+}
