@@ -1,2 +1,55 @@
-//! llano
-fn main() {}
+//! The command line: `llano`.
+
+mod bins;
+mod cli;
+mod complete;
+mod lab;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::output::Out;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Out::stdout(cli.output);
+    match run(cli.command, &mut out).and_then(|code| out.flush().map(|()| code)) {
+        Ok(code) => code,
+        // The reader, `head` for one, has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = out.flush();
+            eprintln!("llano: {}", one_line(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Lab(command) => lab::run(command, out),
+        Command::Completions { shell } => complete::completions(shell, out),
+        Command::Man { dir } => complete::manual(&dir, out),
+    }
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    // An error of a library names its cause itself; the chain would say it twice.
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.replace('\n', " ")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -15,7 +15,7 @@ use crate::sys;
 
 /// A host or router: a network namespace and a mount namespace.
 ///
-/// It sees the machine's file system, with a /run, /etc/cni, /var/lib/cni and /var/lib/llano of its own and a /sys that
+/// It sees the machine's file system, with a /run, /etc/cni, /opt/cni, /var/lib/cni and /var/lib/llano of its own and a /sys that
 /// shows its own interfaces.
 #[derive(Debug)]
 pub struct Host {

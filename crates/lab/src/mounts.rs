@@ -11,7 +11,7 @@ use rustix::mount::{
 use crate::error::{Error, Result};
 
 /// Directories of which each node has its own, empty at first. /run is one too.
-const PRIVATE: [&str; 3] = ["/etc/cni", "/var/lib/cni", "/var/lib/llano"];
+const PRIVATE: [&str; 4] = ["/etc/cni", "/opt/cni", "/var/lib/cni", "/var/lib/llano"];
 
 /// Makes `dir` a private mount, the only kind onto which a mount namespace can be bound.
 pub(crate) fn make_private(dir: &Path) -> Result<()> {

@@ -1,0 +1,63 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Containers with their own MAC and address on the physical LAN.
+#[derive(Debug, Parser)]
+#[command(
+    name = "llano",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Start here:
+  llano lab demo              two hosts, a switch and a gateway on this machine; containers on their LAN
+  llano lab up two-hosts      a lab to try things in: llano lab exec host1 -- ip address
+  llano lab --help            everything about labs
+
+Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong use."
+)]
+pub(crate) struct Cli {
+    /// How to print what was found out: for people or for programs
+    #[arg(long, short, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned text
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Hosts, switches and routers on this machine, made of namespaces
+    #[command(subcommand)]
+    Lab(crate::lab::Command),
+    /// Print a shell's completion script
+    #[command(after_help = "\
+Examples:
+  llano completions bash > /usr/share/bash-completion/completions/llano
+  llano completions zsh > \"${fpath[1]}/_llano\"
+  llano completions fish > ~/.config/fish/completions/llano.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages, one for each command, into a directory
+    #[command(after_help = "\
+Example:
+  llano man /usr/local/share/man/man1 && man llano-lab-up")]
+    Man {
+        /// The directory; made when missing
+        dir: PathBuf,
+    },
+}

@@ -1,0 +1,145 @@
+//! Everything that goes to standard output: text or JSON, in colour only where a person sees it.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::cli::Format;
+
+/// Standard output.
+pub(crate) struct Out {
+    writer: BufWriter<Box<dyn Write>>,
+    format: Format,
+    colour: bool,
+}
+
+/// The colours in use: a sign for good and bad, never the only sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Plain,
+    Good,
+    Bad,
+    Strong,
+    Faint,
+}
+
+/// A table's cell.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    text: String,
+    colour: Colour,
+}
+
+impl Out {
+    pub(crate) fn stdout(format: Format) -> Self {
+        let colour = format == Format::Text
+            && io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Out { writer: BufWriter::new(Box::new(io::stdout())), format, colour }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// A line for people; nothing in JSON.
+    pub(crate) fn line(&mut self, text: &str) -> anyhow::Result<()> {
+        if !self.is_json() {
+            writeln!(self.writer, "{text}")?;
+        }
+        Ok(())
+    }
+
+    /// A line for people in one colour.
+    pub(crate) fn painted(&mut self, colour: Colour, text: &str) -> anyhow::Result<()> {
+        let text = self.paint(colour, text);
+        self.line(&text)
+    }
+
+    /// A document for programs; nothing in text.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        if self.is_json() {
+            serde_json::to_writer_pretty(&mut self.writer, value).map_err(io::Error::from)?;
+            writeln!(self.writer)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes as they are, whatever the format.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.writer.write_all(bytes)?)
+    }
+
+    /// Columns as wide as their widest cell, each line indented; the first row is the head.
+    pub(crate) fn table(&mut self, indent: usize, rows: &[Vec<Text>]) -> anyhow::Result<()> {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(Text::width).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in rows {
+            let mut line = " ".repeat(indent);
+            let mut gap = 0;
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&" ".repeat(gap));
+                line.push_str(&self.paint(cell.colour, &cell.text));
+                gap = width.saturating_sub(cell.width()) + 2;
+            }
+            self.line(&line)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(self.writer.flush()?)
+    }
+
+    pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            _ if !self.colour => return text.to_owned(),
+            Colour::Plain => return text.to_owned(),
+            Colour::Good => "32",
+            Colour::Bad => "31",
+            Colour::Strong => "1",
+            Colour::Faint => "2",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+impl Text {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Text { text: text.into(), colour: Colour::Plain }
+    }
+
+    pub(crate) fn colour(mut self, colour: Colour) -> Self {
+        self.colour = colour;
+        self
+    }
+
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+/// A table's head.
+pub(crate) fn head(names: &[&str]) -> Vec<Text> {
+    names.iter().map(|name| Text::new(*name).colour(Colour::Faint)).collect()
+}
+
+/// A round trip as people write it.
+pub(crate) fn trip(trip: std::time::Duration) -> String {
+    let micros = trip.as_micros();
+    if micros < 1000 { format!("{micros} µs") } else { format!("{}.{} ms", micros / 1000, micros % 1000 / 100) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn round_trips_read_well() {
+        assert_eq!(trip(Duration::from_micros(64)), "64 µs");
+        assert_eq!(trip(Duration::from_micros(1260)), "1.2 ms");
+    }
+}
