@@ -1,0 +1,11 @@
+//! DHCPv6: what a lease says, and the client that gets, keeps and returns one.
+
+mod client;
+mod lease;
+mod retransmit;
+#[cfg(test)]
+mod simulation;
+
+pub use client::{Action, Client, Config, Counters, Phase};
+pub use lease::{Held, Lease, LeasedAddress};
+pub use retransmit::{Parameters, Retransmit};
