@@ -33,8 +33,8 @@ pub enum Error {
         /// `statfs.f_type` of the file system it is on.
         magic: u64,
     },
-    /// The namespace exists and is not a network namespace.
-    #[error("{path} is a namespace of another kind than network")]
+    /// The file is a namespace of another kind, or another file of proc.
+    #[error("{path} is not a network namespace")]
     NotANetworkNamespace {
         /// The file.
         path: PathBuf,

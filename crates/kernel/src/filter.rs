@@ -9,7 +9,8 @@ pub struct Filter {
     pub index: u32,
     /// The place: `TC_INGRESS_HANDLE` for a qdisc ingress, `TC_H_MIN_INGRESS` or `TC_H_MIN_EGRESS` for a clsact.
     pub parent: u32,
-    /// Lower first, from 1; 0 lets the kernel choose.
+    /// Lower first, from 1; 0 lets the kernel choose. Both ways of one clsact want different priorities: the kernel
+    /// tells filters of kind u32 with the same one at both places.
     pub priority: u16,
     /// The EtherType; `ETH_P_ALL` for every packet.
     pub protocol: u16,

@@ -34,7 +34,8 @@ impl PartialEq for NetNs {
 
 impl NetNs {
     /// Opens the namespace of a file: a bind mount such as /run/netns/x, or /proc/PID/ns/net.
-    /// A file that is not there gives ENOENT ([`Error::is_not_found`]), any other file [`Error::NotANamespace`].
+    /// A file that is not there gives ENOENT ([`Error::is_not_found`]), any other file [`Error::NotANamespace`], a namespace of another kind
+    /// [`Error::NotANetworkNamespace`].
     pub fn open(path: &Path) -> Result<Self> {
         // Non-blocking, because the file may turn out to be a FIFO.
         let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
@@ -44,6 +45,10 @@ impl NetNs {
         let magic = magic as u64;
         if magic != NSFS && magic != PROC {
             return Err(Error::NotANamespace { path: path.to_owned(), magic });
+        }
+        // Entering would fail with a bare EINVAL.
+        if !sys::is_network_namespace(fd.as_fd()) {
+            return Err(Error::NotANetworkNamespace { path: path.to_owned() });
         }
         Ok(Self { fd: Arc::new(fd) })
     }

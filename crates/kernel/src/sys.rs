@@ -19,6 +19,15 @@ pub(crate) fn unshare_network() -> Result<(), Errno> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }
 }
 
+/// Whether a descriptor is of a network namespace (`NS_GET_NSTYPE`, Linux 4.11).
+pub(crate) fn is_network_namespace(fd: BorrowedFd<'_>) -> bool {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: the request takes no argument and gives a number; other files refuse it with ENOTTY.
+    #[allow(clippy::unnecessary_cast)] // The request is an int with musl, a long with glibc.
+    let kind = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) };
+    kind == libc::CLONE_NEWNET
+}
+
 /// `setsockopt` with a value that the kernel only reads.
 fn set_option<T>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> Result<(), Errno> {
     let len = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| Errno::INVAL)?;
