@@ -42,6 +42,8 @@ pub(crate) enum Command {
     /// Hosts, switches and routers on this machine, made of namespaces
     #[command(subcommand)]
     Lab(crate::lab::Command),
+    /// Get, keep and return the DHCP leases of this node's containers
+    Dhcp(crate::dhcp::Command),
     /// Print a shell's completion script
     #[command(after_help = "\
 Examples:

@@ -3,6 +3,7 @@
 mod bins;
 mod cli;
 mod complete;
+mod dhcp;
 mod lab;
 mod output;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
 fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
     match command {
         Command::Lab(command) => lab::run(command, out),
+        Command::Dhcp(command) => dhcp::run(command, out),
         Command::Completions { shell } => complete::completions(shell, out),
         Command::Man { dir } => complete::manual(&dir, out),
     }

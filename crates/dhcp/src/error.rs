@@ -50,6 +50,20 @@ pub enum Error {
         /// Its name.
         ifname: String,
     },
+    /// The daemon cannot be asked.
+    #[error("no answer from the DHCP daemon on {}: {reason}", socket.display())]
+    NoAnswer {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A daemon may be started from any directory.
+    #[error("pidfile {} is not an absolute path", path.display())]
+    Pidfile {
+        /// The value.
+        path: PathBuf,
+    },
     /// Systemd handed over something else than one socket.
     #[error("socket activation: {0}")]
     Activation(String),
@@ -72,7 +86,8 @@ impl From<Error> for cni::Error {
             Error::Kernel(kernel::Error::NotANamespace { .. } | kernel::Error::NotANetworkNamespace { .. }) => {
                 cni::Error::netns(text)
             }
-            Error::Kernel(_) | Error::AlreadyRunning { .. } | Error::NotEthernet { .. } | Error::Activation(_) => {
+            Error::NoAnswer { .. } => cni::Error::unavailable(text),
+            Error::Kernel(_) | Error::AlreadyRunning { .. } | Error::NotEthernet { .. } | Error::Pidfile { .. } | Error::Activation(_) => {
                 cni::Error::internal(text)
             }
         }

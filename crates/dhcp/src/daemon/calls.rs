@@ -29,7 +29,7 @@ impl Daemon {
                     Ok(call) => self.dispatch(id, call, String::from_utf8_lossy(&request.body).into_owned()),
                 }
             }
-            ("GET", "/leases") => {
+            ("GET" | "POST", "/leases") => {
                 let now = self.world.now();
                 let rows: Vec<_> = self.attachments.values().flat_map(|a| a.list(now)).collect();
                 let body = serde_json::Value::Array(rows).to_string();

@@ -8,9 +8,11 @@
 //! | [`line4`], [`line6`] | the clients' packets |
 //! | [`store`] | records on disk |
 //! | [`calls`] | the verbs |
+//! | [`client`] | what `llano dhcp list` asks |
 
 mod attachment;
 mod calls;
+mod client;
 mod connection;
 mod line4;
 mod line6;
@@ -29,6 +31,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+pub use client::{DEFAULT_SOCKET, Row, default_state_dir, leases};
 use attachment::{Attachment, Outcome};
 use connection::{Connection, Input};
 use socket::Socket;
@@ -57,6 +60,9 @@ struct Daemon {
 /// # Errors
 /// [`Error::AlreadyRunning`], or socket or store cannot be opened.
 pub fn serve(options: Options) -> Result<()> {
+    if let Some(path) = options.pidfile.as_ref().filter(|p| !p.is_absolute()) {
+        return Err(Error::Pidfile { path: path.clone() });
+    }
     let stop = signals()?;
     let path = prefixed(options.host_prefix.as_deref(), &options.socket);
     let socket = Socket::open(&path)?;
