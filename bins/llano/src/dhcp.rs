@@ -132,7 +132,8 @@ fn list(rows: &[Row], out: &mut Out) -> anyhow::Result<()> {
         return out.line("No leases.");
     }
     let seconds = |s: Option<u64>| s.map_or_else(|| "never".to_owned(), |s| format!("{s} s"));
-    let mut table = vec![head(&["CONTAINER", "NETWORK", "INTERFACE", "ADDRESS", "STATE", "RENEWS IN", "EXPIRES IN"])];
+    let mut table =
+        vec![head(&["CONTAINER", "NETWORK", "INTERFACE", "ADDRESS", "STATE", "RENEWS IN", "EXPIRES IN"])];
     for row in rows {
         let address = if row.addresses.is_empty() { "none yet".to_owned() } else { row.addresses.join(" ") };
         let cells = [
@@ -155,7 +156,8 @@ mod tests {
 
     #[test]
     fn times_are_read() {
-        for (text, millis) in [("500ms", 500), ("2s", 2000), ("7", 7000), ("3m", 180_000), ("1h", 3_600_000)] {
+        for (text, millis) in [("500ms", 500), ("2s", 2000), ("7", 7000), ("3m", 180_000), ("1h", 3_600_000)]
+        {
             assert_eq!(duration(text).unwrap(), Duration::from_millis(millis));
         }
         for text in ["", "s", "1.5s", "-1s", "2 s", "99999999h", "0s", "25h"] {

@@ -129,7 +129,11 @@ pub(crate) fn head(names: &[&str]) -> Vec<Text> {
 /// A round trip as people write it.
 pub(crate) fn trip(trip: std::time::Duration) -> String {
     let micros = trip.as_micros();
-    if micros < 1000 { format!("{micros} µs") } else { format!("{}.{} ms", micros / 1000, micros % 1000 / 100) }
+    if micros < 1000 {
+        format!("{micros} µs")
+    } else {
+        format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
+    }
 }
 
 #[cfg(test)]

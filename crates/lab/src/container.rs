@@ -23,7 +23,8 @@ pub struct Container<'a> {
 }
 
 impl Host {
-    /// Makes an empty container: a network namespace at /run/netns/NAME of this host, its loopback up.
+    /// Makes an empty container: a network namespace at /run/netns/NAME of this host, its loopback down as a
+    /// runtime finds it.
     ///
     /// # Errors
     /// When the namespace cannot be made, or exists.
@@ -39,9 +40,8 @@ impl Host {
     /// When there is none of that name.
     pub fn open_container(&self, name: &str) -> Result<Container<'_>> {
         let path = Path::new(DIRECTORY).join(name);
-        let (net, network) = self
-            .run_in(|| Ok((NetNs::open(&path)?, File::open(&path))))?
-            .map_err(Error::network(name))?;
+        let (net, network) =
+            self.run_in(|| Ok((NetNs::open(&path)?, File::open(&path))))?.map_err(Error::network(name))?;
         let network = network.map_err(|error| Error::io("open", path.display(), error))?;
         Ok(Container { host: self, name: name.to_owned(), net, network })
     }

@@ -30,7 +30,9 @@ pub enum Error {
         allowed: &'static str,
     },
     /// The lab is there already.
-    #[error("lab {lab}: is up already; `llano lab down {lab}` removes it, --name gives the new one another name")]
+    #[error(
+        "lab {lab}: is up already; `llano lab down {lab}` removes it, --name gives the new one another name"
+    )]
     Exists {
         /// Name of the lab.
         lab: String,

@@ -76,7 +76,9 @@ impl Host {
 
     /// As [`Host::command`], in this host's mounts and another network namespace.
     pub(crate) fn command_in(&self, program: impl AsRef<OsStr>, network: &File) -> Result<Command> {
-        let copy = |file: &File| file.try_clone().map_err(|error| Error::io("copy", "a namespace's descriptor", error));
+        let copy = |file: &File| {
+            file.try_clone().map_err(|error| Error::io("copy", "a namespace's descriptor", error))
+        };
         let mut command = Command::new(program);
         command.env("LLANO_LAB", &self.lab).env("LLANO_LAB_HOST", self.name());
         sys::enter_before_exec(&mut command, copy(&self.mounts)?, copy(network)?);

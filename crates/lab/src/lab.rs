@@ -193,6 +193,12 @@ fn build(
         Step::Note { .. } => directory.write(&state),
         Step::Mount => mounts::make_private(&directory.path),
         Step::Complete => {
+            let names = spec
+                .nodes
+                .iter()
+                .map(|node| &node.name)
+                .chain(spec.switches.iter().map(|switch| &switch.name));
+            names.into_iter().try_for_each(|name| wiring::settle(name, &net(&directory, name)?))?;
             state.stage = Stage::Up;
             directory.write(&state)
         }
@@ -256,9 +262,12 @@ fn plug<'a>(spec: &'a LabSpec, end: &'a End, other: &End, net: &'a NetNs, hairpi
             let found = spec.node(node)?.interfaces.iter().find(|known| known.name == *interface)?;
             Some(Plug { node, net, name: interface.clone(), kind: PlugKind::Interface(found) })
         }
-        End::Switch(name) => {
-            Some(Plug { node: name, net, name: port_name(spec, name, other), kind: PlugKind::Port { hairpin } })
-        }
+        End::Switch(name) => Some(Plug {
+            node: name,
+            net,
+            name: port_name(spec, name, other),
+            kind: PlugKind::Port { hairpin },
+        }),
     }
 }
 
@@ -276,7 +285,8 @@ fn port_name(spec: &LabSpec, switch: &str, other: &End) -> String {
         _ => None,
     });
     let switch = End::Switch(switch.to_owned());
-    let at = wires.into_iter().position(|ends| ends.contains(&switch) && ends.contains(other)).unwrap_or_default();
+    let at =
+        wires.into_iter().position(|ends| ends.contains(&switch) && ends.contains(other)).unwrap_or_default();
     format!("port{at}")
 }
 

@@ -52,7 +52,9 @@ impl serde::Serialize for Cell {
         out.serialize_field("to", &self.to)?;
         out.serialize_field("address", &self.address)?;
         match &self.result {
-            Ok(trip) => out.serialize_field("rttMicroseconds", &u64::try_from(trip.as_micros()).unwrap_or(u64::MAX)),
+            Ok(trip) => {
+                out.serialize_field("rttMicroseconds", &u64::try_from(trip.as_micros()).unwrap_or(u64::MAX))
+            }
             Err(error) => out.serialize_field("error", &error.to_string()),
         }?;
         out.end()
@@ -108,7 +110,8 @@ impl Lab {
     pub fn endpoints(&self, v6: bool) -> Result<Vec<Endpoint>> {
         let mut all = Vec::new();
         for host in self.hosts() {
-            let address = host.spec().addresses().map(|net| net.addr()).find(|address| address.is_ipv6() == v6);
+            let address =
+                host.spec().addresses().map(|net| net.addr()).find(|address| address.is_ipv6() == v6);
             if let Some(address) = address {
                 all.push(Endpoint { name: host.name().to_owned(), net: host.net().clone(), address });
             }
@@ -139,9 +142,9 @@ fn first_address(net: &NetNs, v6: bool) -> kernel::Result<Option<IpAddr>> {
     let links = netlink.links()?;
     let loopback = |index| links.iter().any(|link| link.index == index && is_loopback(link));
     let addresses = netlink.addresses(None)?;
-    let global = addresses.into_iter().find(|address| {
-        address.net.addr().is_ipv6() == v6 && address.scope == 0 && !loopback(address.index)
-    });
+    let global = addresses
+        .into_iter()
+        .find(|address| address.net.addr().is_ipv6() == v6 && address.scope == 0 && !loopback(address.index));
     Ok(global.map(|address| address.net.addr()))
 }
 

@@ -66,7 +66,8 @@ fn forget_the_machines_run() -> Result<()> {
     let mut mounts = mount_points()?;
     mounts.reverse();
     for mount in mounts {
-        if mount.path.starts_with("/run") || mount.path.starts_with("/var/run") || mount.filesystem == "nsfs" {
+        if mount.path.starts_with("/run") || mount.path.starts_with("/var/run") || mount.filesystem == "nsfs"
+        {
             match unmount(&mount.path, UnmountFlags::DETACH) {
                 Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
                 Err(errno) => return Err(Error::io("unmount", mount.path.display(), errno)),

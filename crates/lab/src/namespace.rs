@@ -15,7 +15,8 @@ pub(crate) const MNT: &str = "mnt";
 /// Makes a network and a mount namespace and keeps them as `dir/net` and `dir/mnt`.
 pub(crate) fn make_node(dir: &Path) -> Result<()> {
     make(dir, &[NET, MNT], || {
-        sys::leave_network_and_mounts().map_err(|error| Error::io("make namespaces for", dir.display(), error))?;
+        sys::leave_network_and_mounts()
+            .map_err(|error| Error::io("make namespaces for", dir.display(), error))?;
         mounts::furnish()
     })
 }
@@ -39,7 +40,8 @@ fn make(dir: &Path, kinds: &[&str], enter: impl FnOnce() -> Result<()> + Send) -
             let _ = entered.send(result);
             let _ = wait_done.recv();
         });
-        let thread = wait_entered.recv().map_err(|_| Error::Panicked { node: dir.display().to_string() })??;
+        let thread =
+            wait_entered.recv().map_err(|_| Error::Panicked { node: dir.display().to_string() })??;
         let result = kinds.iter().try_for_each(|kind| {
             let target = dir.join(kind);
             File::create(&target).map_err(|error| Error::io("create", target.display(), error))?;

@@ -117,7 +117,8 @@ impl Ping {
             IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6),
         };
         let flags = SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(family, SocketType::RAW, flags, Some(protocol)).map_err(explain)?;
+        let socket =
+            rustix::net::socket_with(family, SocketType::RAW, flags, Some(protocol)).map_err(explain)?;
         if let Some(from) = self.from {
             rustix::net::bind(&socket, &self.endpoint(from)).map_err(explain)?;
         }
@@ -188,7 +189,8 @@ fn request(v4: bool, id: u16, sequence: u16, size: usize) -> Vec<u8> {
 
 /// The Internet checksum (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)));
+    let words =
+        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -208,7 +210,8 @@ fn answer(v4: bool, packet: &[u8], id: u16, sequence: u16) -> Answer {
     let (echo, unreachable) = if v4 { (0, 3) } else { (129, 1) };
     let icmp = if v4 { after_ipv4_header(packet) } else { packet };
     // The offending packet is quoted behind eight bytes of ICMP header, with its own IP header.
-    let ours = |echo: &[u8]| echo.get(4..8) == Some([id.to_be_bytes(), sequence.to_be_bytes()].concat().as_slice());
+    let ours =
+        |echo: &[u8]| echo.get(4..8) == Some([id.to_be_bytes(), sequence.to_be_bytes()].concat().as_slice());
     let quoted = || {
         let inner = icmp.get(8..).unwrap_or_default();
         if v4 { after_ipv4_header(inner) } else { inner.get(40..).unwrap_or_default() }

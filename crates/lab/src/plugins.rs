@@ -120,8 +120,10 @@ impl Plugins {
     /// [`Error::Program`] when the plugin cannot be started.
     pub fn run_raw(&self, verb: &str, kind: &str, stdin: &[u8], call: &Call<'_>) -> Result<Output> {
         let path = self.dir.join(kind);
-        let failed =
-            |error: std::io::Error| Error::Program { program: path.display().to_string(), reason: error.to_string() };
+        let failed = |error: std::io::Error| Error::Program {
+            program: path.display().to_string(),
+            reason: error.to_string(),
+        };
         let mut child = call
             .container
             .host()

@@ -46,7 +46,11 @@ pub(crate) fn kill_all(lab: &str, namespaces: &HashSet<NamespaceId>) -> Result<(
         }
     }
     let left = find(namespaces)?.len();
-    Err(Error::io("end", format!("{left} processes of lab {lab}"), std::io::Error::from(rustix::io::Errno::BUSY)))
+    Err(Error::io(
+        "end",
+        format!("{left} processes of lab {lab}"),
+        std::io::Error::from(rustix::io::Errno::BUSY),
+    ))
 }
 
 /// Processes in one of the namespaces, and their descendants. Never the caller itself.
@@ -54,7 +58,9 @@ pub(crate) fn find(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Pid>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let mut found: Vec<i32> = Vec::new();
     for entry in fs::read_dir("/proc").map_err(|error| Error::io("read", "/proc", error))?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         // A process that ends meanwhile, or a zombie, has none of these files.
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         if let Some(parent) = parent_of(&stat) {

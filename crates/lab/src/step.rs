@@ -40,7 +40,7 @@ pub enum Step {
         /// The node.
         node: String,
     },
-    /// Note that the lab is complete.
+    /// Wait until every wire carries, then note that the lab is complete.
     Complete,
 }
 
@@ -52,7 +52,8 @@ pub fn steps(lab: &str, spec: &LabSpec) -> Vec<Step> {
     for node in &spec.nodes {
         for interface in &node.interfaces {
             let Some(switch) = &interface.switch else { continue };
-            let of_switch = spec.switches.iter().find(|known| known.name == *switch).and_then(|known| known.mtu);
+            let of_switch =
+                spec.switches.iter().find(|known| known.name == *switch).and_then(|known| known.mtu);
             let end = End::Interface { node: node.name.clone(), interface: interface.name.clone() };
             steps.push(Step::Wire {
                 between: [end, End::Switch(switch.clone())],
@@ -87,7 +88,7 @@ impl fmt::Display for Step {
                 write!(f, "wire {a} - {b}{}", if *hairpin { ", hairpin" } else { "" })
             }
             Step::Configure { node } => write!(f, "{node}: settings, addresses, routes"),
-            Step::Complete => f.write_str("note that the lab is complete"),
+            Step::Complete => f.write_str("wait for the wires, note that the lab is complete"),
         }
     }
 }

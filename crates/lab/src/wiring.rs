@@ -1,10 +1,12 @@
 //! Links, addresses, settings and routes of a lab's nodes, through `kernel`.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use kernel::{
-    Address, BridgePort, Change, LinkKind, NetNs, Netlink, NewLink, Route, SetLink, VethPeer, sysctl, uapi,
+    Address, BridgePort, Change, LinkKind, NetNs, Netlink, NewLink, OperState, Route, SetLink, VethPeer,
+    sysctl, uapi,
 };
 
 use crate::error::{Error, Result};
@@ -12,6 +14,9 @@ use crate::spec::{InterfaceSpec, NodeSpec, Role, SwitchSpec};
 
 /// The bridge's name in a switch's namespace.
 pub(crate) const BRIDGE: &str = "br0";
+
+/// How long a wire may take to come up; a few milliseconds are usual.
+const SETTLE: Duration = Duration::from_secs(5);
 
 /// One end of a wire in its namespace.
 pub(crate) struct Plug<'a> {
@@ -92,6 +97,28 @@ impl Plug<'_> {
             netlink.apply(&Change::SetBridgePort { index: port, port: settings }).map_err(wrong())?;
         }
         Ok(())
+    }
+}
+
+/// Waits until every link of a namespace but `lo` is operational. The kernel tells a bridge late that its port has a
+/// carrier; what is sent before that is lost, and an ARP request is repeated only after a second.
+pub(crate) fn settle(node: &str, net: &NetNs) -> Result<()> {
+    let mut netlink = Netlink::open_in(net).map_err(Error::network(node))?;
+    let end = Instant::now() + SETTLE;
+    loop {
+        let links = netlink.links().map_err(Error::network(node))?;
+        let waiting = links.iter().find(|link| {
+            link.is_up() && matches!(link.kind, LinkKind::Veth(_)) && link.oper_state != OperState::Up
+        });
+        let Some(link) = waiting else { return Ok(()) };
+        if Instant::now() > end {
+            return Err(Error::io(
+                "see the carrier of",
+                format!("{node}.{}", link.name),
+                kernel::Errno::TIMEDOUT,
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -27,8 +27,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> anyhow::Result<ExitCode> {
     let lab = chosen(args.name.as_deref())?;
-    let matrices =
-        lab.matrix(args.count, Duration::from_millis(args.timeout)).map_err(|error| of_lab(lab.name(), error))?;
+    let matrices = lab
+        .matrix(args.count, Duration::from_millis(args.timeout))
+        .map_err(|error| of_lab(lab.name(), error))?;
     out.json(&matrices)?;
     for matrix in &matrices {
         print(matrix, 0, out)?;

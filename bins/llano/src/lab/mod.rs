@@ -1,8 +1,8 @@
 //! `llano lab`: labs on this machine.
 
 mod demo;
-mod exec;
 mod example;
+mod exec;
 mod matrix;
 mod up;
 

@@ -80,7 +80,10 @@ pub(crate) fn up(args: &Up, out: &mut Out) -> anyhow::Result<ExitCode> {
     }
     out.table(2, &rows)?;
     if let Some(host) = lab.hosts().first() {
-        out.painted(Colour::Faint, &format!("try: llano lab exec --name {name} {} -- ip address", host.name()))?;
+        out.painted(
+            Colour::Faint,
+            &format!("try: llano lab exec --name {name} {} -- ip address", host.name()),
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

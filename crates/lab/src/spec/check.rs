@@ -41,7 +41,11 @@ fn names(spec: &LabSpec) -> Result<()> {
             return Err(Error::spec(&path, format!("the name {name:?}"), NAME));
         }
         if !seen.insert(name) {
-            return Err(Error::spec(&path, format!("the name {name}"), "a name no other host, router or switch has"));
+            return Err(Error::spec(
+                &path,
+                format!("the name {name}"),
+                "a name no other host, router or switch has",
+            ));
         }
     }
     if spec.nodes.is_empty() {
@@ -65,7 +69,8 @@ fn interfaces(spec: &LabSpec, node: &NodeSpec, path: &str) -> Result<()> {
             && !spec.switches.iter().any(|known| known.name == *switch)
         {
             let known: Vec<_> = spec.switches.iter().map(|switch| switch.name.as_str()).collect();
-            let allowed = if known.is_empty() { "a switch listed under switches".into() } else { known.join(", ") };
+            let allowed =
+                if known.is_empty() { "a switch listed under switches".into() } else { known.join(", ") };
             return Err(Error::spec(&format!("{path}.switch"), switch, allowed));
         }
         if interface.hairpin && interface.switch.is_none() {
@@ -78,7 +83,11 @@ fn interfaces(spec: &LabSpec, node: &NodeSpec, path: &str) -> Result<()> {
             return Err(Error::spec(&format!("{path}.mac"), mac, "a unicast address that is not zero"));
         }
         if let Some(address) = interface.addresses.iter().find(|net| !is_host_address(net.addr())) {
-            return Err(Error::spec(&format!("{path}.addresses"), address, "addresses of one host (unicast)"));
+            return Err(Error::spec(
+                &format!("{path}.addresses"),
+                address,
+                "addresses of one host (unicast)",
+            ));
         }
     }
     Ok(())
@@ -98,23 +107,36 @@ fn gateways(node: &NodeSpec, path: &str) -> Result<()> {
             return Err(Error::spec(&key, gateway, "one address of each family"));
         }
         if !on_link(gateway) {
-            return Err(Error::spec(&key, gateway, "another address in a subnet of one of the node's interfaces"));
+            return Err(Error::spec(
+                &key,
+                gateway,
+                "another address in a subnet of one of the node's interfaces",
+            ));
         }
     }
     for route in &node.routes {
         let key = format!("{path}.routes");
         if route.to.addr().is_ipv4() != route.via.is_ipv4() {
-            return Err(Error::spec(&key, format!("{} via {}", route.to, route.via), "to and via of one family"));
+            return Err(Error::spec(
+                &key,
+                format!("{} via {}", route.to, route.via),
+                "to and via of one family",
+            ));
         }
         if !on_link(&route.via) {
-            return Err(Error::spec(&key, route.via, "a next hop in a subnet of one of the node's interfaces"));
+            return Err(Error::spec(
+                &key,
+                route.via,
+                "a next hop in a subnet of one of the node's interfaces",
+            ));
         }
     }
     Ok(())
 }
 
 fn sysctls(node: &NodeSpec, path: &str) -> Result<()> {
-    let ok = |key: &str| key.starts_with("net/") && !key.split('/').any(|part| part.is_empty() || part == "..");
+    let ok =
+        |key: &str| key.starts_with("net/") && !key.split('/').any(|part| part.is_empty() || part == "..");
     match node.sysctls.iter().find(|(key, _)| !ok(key)) {
         // Only what a network namespace owns: any other setting would be the machine's.
         Some((key, _)) => {
@@ -136,7 +158,11 @@ fn links(spec: &LabSpec) -> Result<()> {
                     .is_some_and(|node| node.interfaces.iter().any(|known| known.name == *interface)),
             };
             if !known {
-                return Err(Error::spec(&key, end, "a switch, or host.interface as listed under hosts or routers"));
+                return Err(Error::spec(
+                    &key,
+                    end,
+                    "a switch, or host.interface as listed under hosts or routers",
+                ));
             }
         }
         if link.between[0] == link.between[1] {

@@ -113,9 +113,7 @@ fn link(entry: &Node<'_>) -> Result<LinkSpec> {
 fn end(item: &Node<'_>) -> Result<End> {
     let text = item.text()?;
     Ok(match text.split_once('.') {
-        Some((node, interface)) => {
-            End::Interface { node: node.to_owned(), interface: interface.to_owned() }
-        }
+        Some((node, interface)) => End::Interface { node: node.to_owned(), interface: interface.to_owned() },
         None => End::Switch(text.to_owned()),
     })
 }

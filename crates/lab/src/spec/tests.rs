@@ -23,33 +23,61 @@ fn a_lab_is_read() {
 /// Each: what is wrong, and what the message must say: the key, the value, what is allowed.
 #[test]
 fn errors_name_key_value_and_what_is_allowed() {
-    let with = |interface: &str| format!("{{switches: [lan], hosts: {{a: {{interfaces: {{eth0: {interface}}}}}}}}}");
+    let with =
+        |interface: &str| format!("{{switches: [lan], hosts: {{a: {{interfaces: {{eth0: {interface}}}}}}}}}");
     let cases = [
         ("{host: {}}".to_owned(), "host: this key is not allowed: one of hosts, routers, switches, links"),
         ("[]".to_owned(), ": [] is not allowed: a mapping with hosts"),
         ("{hosts: {}}".to_owned(), "hosts: nothing is not allowed: at least one"),
         ("{hosts: {A: {}}}".to_owned(), "hosts.A: the name \"A\" is not allowed: 1 to 30 of a-z"),
         ("{hosts: {a: {}}, routers: {a: {}}}".to_owned(), "routers.a: the name a is not allowed"),
-        ("{hosts: {a: {forward: true}}}".to_owned(), "hosts.a.forward: this key is not allowed: one of interfaces"),
-        ("{switches: {s: {vlan_filtering: true}}, hosts: {a: {}}}".to_owned(), "switches.s.vlan_filtering: true"),
+        (
+            "{hosts: {a: {forward: true}}}".to_owned(),
+            "hosts.a.forward: this key is not allowed: one of interfaces",
+        ),
+        (
+            "{switches: {s: {vlan_filtering: true}}, hosts: {a: {}}}".to_owned(),
+            "switches.s.vlan_filtering: true",
+        ),
         (with("{}"), "hosts.a.interfaces.eth0: 0 wires is not allowed: exactly one"),
         (with("{switch: wan}"), "hosts.a.interfaces.eth0.switch: wan is not allowed: lan"),
-        (with("{switch: lan, mtu: 67}"), "hosts.a.interfaces.eth0.mtu: 67 is not allowed: a whole number from 68"),
+        (
+            with("{switch: lan, mtu: 67}"),
+            "hosts.a.interfaces.eth0.mtu: 67 is not allowed: a whole number from 68",
+        ),
         (with("{switch: lan, mtu: 1.5}"), "mtu: 1.5 is not allowed"),
         (with("{switch: lan, mac: zz}"), "mac: zz is not allowed: six bytes"),
         (with("{switch: lan, mac: 'ff:ff:ff:ff:ff:ff'}"), "mac: ff:ff:ff:ff:ff:ff is not allowed: a unicast"),
-        (with("{switch: lan, addresses: [10.0.0.1]}"), "addresses[0]: 10.0.0.1 is not allowed: an address with"),
+        (
+            with("{switch: lan, addresses: [10.0.0.1]}"),
+            "addresses[0]: 10.0.0.1 is not allowed: an address with",
+        ),
         (with("{switch: lan, addresses: [224.0.0.1/4]}"), "addresses: 224.0.0.1/4 is not allowed"),
         (with("{switch: lan, hairpin: 1}"), "hairpin: 1 is not allowed: true or false"),
         (with("{switch: lan, vlan: 5}"), "eth0.vlan: this key is not allowed: one of switch, addresses"),
-        ("{hosts: {a: {gateway: 10.0.0.1}}}".to_owned(), "hosts.a.gateway: 10.0.0.1 is not allowed: another address"),
+        (
+            "{hosts: {a: {gateway: 10.0.0.1}}}".to_owned(),
+            "hosts.a.gateway: 10.0.0.1 is not allowed: another address",
+        ),
         ("{hosts: {a: {gateway: ten}}}".to_owned(), "hosts.a.gateway: ten is not allowed: an address"),
-        ("{hosts: {a: {sysctls: {kernel/panic: 1}}}}".to_owned(), "hosts.a.sysctls: kernel/panic is not allowed"),
+        (
+            "{hosts: {a: {sysctls: {kernel/panic: 1}}}}".to_owned(),
+            "hosts.a.sysctls: kernel/panic is not allowed",
+        ),
         ("{hosts: {a: {sysctls: {net/../kernel/panic: 1}}}}".to_owned(), "is not allowed: a key below net/"),
-        ("{hosts: {a: {}}, links: [{between: [a.eth0]}]}".to_owned(), "links[0]: 1 ends is not allowed: two ends"),
-        ("{hosts: {a: {}}, links: [{between: [a.x, a.y]}]}".to_owned(), "links[0].between: a.x is not allowed"),
+        (
+            "{hosts: {a: {}}, links: [{between: [a.eth0]}]}".to_owned(),
+            "links[0]: 1 ends is not allowed: two ends",
+        ),
+        (
+            "{hosts: {a: {}}, links: [{between: [a.x, a.y]}]}".to_owned(),
+            "links[0].between: a.x is not allowed",
+        ),
         ("{hosts: {a: {interfaces: {lo: {}}}}}".to_owned(), "interfaces.lo: the name \"lo\" is not allowed"),
-        ("{hosts: {a: {interfaces: {far-too-long-name: {}}}}}".to_owned(), "is not allowed: 1 to 15 printable"),
+        (
+            "{hosts: {a: {interfaces: {far-too-long-name: {}}}}}".to_owned(),
+            "is not allowed: 1 to 15 printable",
+        ),
     ];
     for (yaml, expected) in cases {
         let error = LabSpec::parse(&yaml).unwrap_err().to_string();
