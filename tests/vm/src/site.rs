@@ -24,6 +24,9 @@ hosts:
   trunk: { interfaces: { eth0: { switch: lan } } }
 ";
 
+/// Where the plugins are. Not in /opt/cni, of which every host of a lab has its own.
+const PLUGINS: &str = "/plugins";
+
 /// A lab with a host named `host`, and our plugins.
 #[derive(Debug)]
 pub struct Site {
@@ -37,7 +40,7 @@ impl Site {
     /// # Errors
     /// When it cannot be made.
     pub fn new(yaml: &str) -> Result<Self> {
-        let plugins = Plugins::install("/bin/llano-cni".as_ref(), "/opt/cni/bin".as_ref())?;
+        let plugins = Plugins::install("/bin/llano-cni".as_ref(), PLUGINS.as_ref())?;
         Ok(Self { lab: Lab::ephemeral(&LabSpec::parse(yaml)?)?, plugins })
     }
 

@@ -21,7 +21,7 @@ pub struct Kernel {
     pub modules: PathBuf,
 }
 
-/// A package that `apt-get download` takes, and its version.
+/// A kernel package by its name, and the version of what led to it: the two name a cache entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Package {
     name: String,
@@ -71,27 +71,23 @@ impl Kernel {
 /// The kernel package that a meta package depends on, by its exact name.
 fn wanted() -> Result<Package> {
     for meta in META_PACKAGES {
-        let Ok(depends) = run("apt-cache", "apt", ["depends", "--important", meta], None) else { continue };
-        let Some(name) = image_of(&String::from_utf8_lossy(&depends)) else { continue };
-        let shown = run("apt-cache", "apt", ["show", "--no-all-versions", &name], None)?;
-        if let Some(version) = field(&String::from_utf8_lossy(&shown), "Version") {
-            return Ok(Package { name, version });
+        let Ok(shown) = run("apt-cache", "apt", ["show", "--no-all-versions", meta], None) else { continue };
+        if let Some(package) = image_of(&String::from_utf8_lossy(&shown)) {
+            return Ok(package);
         }
     }
     Err(Error::NoKernel { tried: META_PACKAGES.join(", ") })
 }
 
-/// First dependency that is a kernel image with a version in its name.
-fn image_of(depends: &str) -> Option<String> {
-    depends
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends:"))
-        .map(str::trim)
-        .find(|name| {
-            name.strip_prefix("linux-image-")
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
-        .map(str::to_owned)
+/// The first dependency that is a kernel image with a version in its name.
+fn image_of(meta: &str) -> Option<Package> {
+    let is_image = |name: &str| {
+        name.strip_prefix("linux-image-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    // `Depends: linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2), …`
+    let depends = field(meta, "Depends")?;
+    let mut names = depends.split([',', '|']).filter_map(|dependency| dependency.split_whitespace().next());
+    Some(Package { name: names.find(|name| is_image(name))?.to_owned(), version: field(meta, "Version")? })
 }
 
 /// The value of a field of a package's description.
@@ -121,7 +117,7 @@ fn unpack(package: &Package, work: &Path) -> Result<()> {
     let _ = fs::remove_dir_all(work);
     fs::create_dir_all(work).map_err(Error::io("create", work))?;
     let mut args = vec!["-o".to_owned(), "APT::Sandbox::User=root".to_owned(), "download".to_owned()];
-    args.push(format!("{}={}", package.name, package.version));
+    args.push(package.name.clone());
     // Ubuntu keeps the modules in a package of their own; Debian has none of that name.
     let modules = package.name.replacen("linux-image-", "linux-modules-", 1);
     if run("apt-cache", "apt", ["show", "--no-all-versions", &modules], None).is_ok_and(|out| !out.is_empty())
@@ -165,16 +161,13 @@ mod tests {
 
     #[test]
     fn the_exact_name_is_taken_from_the_meta_package() {
-        let debian = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n";
-        assert_eq!(image_of(debian).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
-        let ubuntu =
-            "linux-image-virtual\n  Depends: linux-image-6.8.0-87-generic\n  Depends: linux-modules-x\n";
-        assert_eq!(image_of(ubuntu).as_deref(), Some("linux-image-6.8.0-87-generic"));
-        assert_eq!(image_of("linux-image-virtual\n  Depends: linux-image-generic\n"), None);
-        assert_eq!(
-            field("Package: x\nVersion: 6.1.192-2\nSize: 1\n", "Version").as_deref(),
-            Some("6.1.192-2")
-        );
+        let image = |depends: &str| image_of(&format!("Package: meta\nVersion: 6.1-2\nDepends: {depends}\n"));
+        let package = |name: &str| Some(Package { name: name.to_owned(), version: "6.1-2".to_owned() });
+        let debian = "linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2)";
+        assert_eq!(image(debian), package("linux-image-6.1.0-56-cloud-amd64"));
+        let ubuntu = "linux-firmware, linux-image-6.8.0-87-generic, linux-modules-x";
+        assert_eq!(image(ubuntu), package("linux-image-6.8.0-87-generic"));
+        assert_eq!(image("linux-image-generic"), None);
     }
 
     #[test]
