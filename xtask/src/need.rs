@@ -135,6 +135,20 @@ pub(crate) fn rust_target(target: &str) -> Result<()> {
     run::step(&mut run::command("rustup", &["target", "add", target])?)
 }
 
+/// Makes the standard library's source present.
+pub(crate) fn rust_source() -> Result<()> {
+    if sysroot()?.join("lib/rustlib/src/rust/library/std").is_dir() {
+        return Ok(());
+    }
+    if run::find_program("rustup").is_none() {
+        bail!("the Rust component rust-src is missing and there is no rustup to add it");
+    }
+    eprintln!(
+        "missing: the Rust component rust-src (a small standard library for the plugin); adding it with rustup"
+    );
+    run::step(&mut run::command("rustup", &["component", "add", "rust-src"])?)
+}
+
 /// The toolchain's directory; from rustup's variables when they are set, which saves starting `rustc`.
 fn sysroot() -> Result<PathBuf> {
     if let Some(toolchain) = std::env::var_os("RUSTUP_TOOLCHAIN") {

@@ -21,6 +21,11 @@ fn plugin(name: &str) -> Option<Box<dyn Plugin>> {
     let paths = Paths::from_env();
     Some(match name {
         "macvlan" => Box::new(attach::macvlan::MacvlanPlugin { paths }),
+        "vlan" => Box::new(attach::vlan::VlanPlugin { paths }),
+        "loopback" => Box::new(attach::loopback::Loopback),
+        "tuning" => Box::new(attach::tuning::Tuning),
+        "sbr" => Box::new(attach::sbr::Sbr),
+        "bandwidth" => Box::new(attach::bandwidth::Bandwidth),
         _ => return None,
     })
 }
