@@ -70,6 +70,9 @@ struct Serve {
     /// Write the process id here
     #[arg(long, value_name = "PATH")]
     pidfile: Option<PathBuf>,
+    /// Leave the caller's session: what the plugin starts it with
+    #[arg(long, hide = true)]
+    detach: bool,
     /// End after so long without lease and call [default: never]
     #[arg(long, value_parser = duration, value_name = "TIME")]
     idle_exit: Option<Duration>,
@@ -83,6 +86,9 @@ pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
 }
 
 fn daemon(args: Serve) -> anyhow::Result<ExitCode> {
+    if args.detach {
+        dhcp::daemon::detach();
+    }
     let filter = tracing_subscriber::EnvFilter::try_from_env("LLANO_LOG").unwrap_or_else(|_| "info".into());
     let terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();

@@ -2,6 +2,8 @@
 //!
 //! The recipe ([`crate::macvlan`], [`crate::vlan`]) knows only [`Ipam`].
 
+pub mod dhcp;
+
 use std::net::IpAddr;
 use std::time::Duration;
 

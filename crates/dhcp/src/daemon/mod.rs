@@ -103,6 +103,13 @@ fn signals() -> Result<UnixStream> {
     Ok(ours)
 }
 
+/// Leaves the session of the process that started this one, so that what ends that one (a terminal, a runtime that
+/// signals its process group) does not end the daemon.
+pub fn detach() {
+    // It fails only for the leader of a process group, which is in no need of it.
+    let _ = rustix::process::setsid();
+}
+
 /// Each exchange holds a socket or two, each call one: a burst of pods needs more than the usual 1,024.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
