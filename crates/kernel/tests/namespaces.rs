@@ -1,5 +1,5 @@
 //! Namespaces, sysctls, packet sockets and the monitor against the real kernel.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation)]
 
 mod common;
 

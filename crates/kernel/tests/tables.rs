@@ -1,5 +1,5 @@
 //! Addresses, routes, rules, neighbours, queueing disciplines and filters against the real kernel.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation)]
 
 mod common;
 
@@ -296,7 +296,7 @@ fn what_arrives_is_redirected() {
     assert!(t.nl.qdiscs(Some(a)).unwrap().contains(&Qdisc::ingress(a)));
     let filter = Filter::redirect_ingress(a, ifb);
     t.ok(Change::AddFilter(filter.clone()));
-    assert_eq!(t.nl.filters(a, TC_INGRESS_HANDLE).unwrap(), [filter.clone()]);
+    assert_eq!(t.nl.filters(a, TC_INGRESS_HANDLE).unwrap(), std::slice::from_ref(&filter));
     t.ok(Change::DeleteFilter(filter));
     assert_eq!(t.nl.filters(a, TC_INGRESS_HANDLE).unwrap(), []);
     t.ok(Change::AddQdisc(Qdisc::clsact(b)));

@@ -1,5 +1,5 @@
 //! A namespace of a test's own, deleted when the test ends, also when it fails.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::needless_pass_by_value)]
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
