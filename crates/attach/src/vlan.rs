@@ -263,3 +263,95 @@ fn status(request: &Request, conf: &Conf, ipam: &Ipam) -> Result<()> {
     }
     ipam.status(request)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(keys: &str) -> Request {
+        let conf = format!(r#"{{"cniVersion":"1.1.0","name":"n","type":"vlan"{keys}}}"#);
+        let env = [
+            ("CNI_COMMAND", "ADD"),
+            ("CNI_CONTAINERID", "c"),
+            ("CNI_NETNS", "/nonexistent/netns"),
+            ("CNI_IFNAME", "eth0"),
+            ("CNI_PATH", "/x"),
+        ];
+        Request::from_texts(&env, &conf).unwrap()
+    }
+
+    fn parse(keys: &str) -> cni::Result<Conf> {
+        Conf::parse(&request(keys))
+    }
+
+    /// The only link that every machine has; it is only read.
+    fn lo() -> Link {
+        Netlink::open().unwrap().link_by_name("lo").unwrap().unwrap()
+    }
+
+    #[test]
+    fn keys_are_read() {
+        let conf = parse(r#","master":"eth0""#).unwrap();
+        assert_eq!((conf.id, conf.mtu, conf.link_in_container, conf.accept_ra), (0, None, false, false));
+        let keys = r#","Master":"eth0","VLANID":4094,"mtu":1400,"linkInContainer":true,"ipv6":{"acceptRA":true},
+            "dns":{"domain":"example.org"}"#;
+        let conf = parse(keys).unwrap();
+        assert_eq!(
+            (conf.id, conf.mtu, conf.link_in_container, conf.accept_ra),
+            (4094, Some(1400), true, true)
+        );
+        assert_eq!(conf.dns.domain, "example.org");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (keys, words) in [
+            ("", "master"),
+            (r#","master":"""#, "master"),
+            (r#","master":7"#, "master"),
+            (r#","master":"eth0","vlanId":4095"#, "vlanId: 4095, expected an integer from 0 to 4094"),
+            (r#","master":"eth0","vlanId":-1"#, "vlanId"),
+            (r#","master":"eth0","vlanId":"5""#, "vlanId"),
+            (r#","master":"eth0","mtu":"x""#, "mtu"),
+            (r#","master":"eth0","linkInContainer":1"#, "linkInContainer"),
+        ] {
+            let error = parse(keys).unwrap_err();
+            assert_eq!(error.code(), 7, "{keys}");
+            assert!(error.to_string().contains(words), "{keys}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_plan_follows_the_parent() {
+        let parent = lo();
+        let new = parse(r#","master":"lo","vlanId":5"#).unwrap().plan(&parent).unwrap();
+        assert_eq!((new.parent, new.mtu, new.mac), (Some(parent.index), None, parent.mac));
+        assert_eq!(new.kind.as_vlan(), Some(Vlan { id: 5, protocol: VlanProtocol::Ieee8021Q }));
+        for mtu in ["-1", "70000"] {
+            let conf = parse(&format!(r#","master":"lo","mtu":{mtu}"#)).unwrap();
+            assert!(matches!(conf.plan(&parent), Err(Error::Mtu { .. })), "{mtu}");
+        }
+    }
+
+    #[test]
+    fn another_link_is_told_by_its_kind() {
+        let link = lo();
+        let error = differences(&parse(r#","master":"lo""#).unwrap(), &link, &link).unwrap_err();
+        assert!(error.to_string().contains("lo is not a vlan"), "{error}");
+    }
+
+    #[test]
+    fn a_link_that_is_taken_is_explained() {
+        let refused = |errno| {
+            let text = "cannot create link".to_owned();
+            Error::Kernel(kernel::Error::Refused { op: "create", object: text, errno, text: None })
+        };
+        let conf = parse(r#","master":"lo","vlanId":5"#).unwrap();
+        let mut socket = Netlink::open().unwrap();
+        let reason = explain(&refused(Errno::EXIST), &conf, &lo(), &mut socket).unwrap();
+        assert!(reason.contains("VLAN 5 of lo exists already"), "{reason}");
+        assert!(reason.contains("only one link per (master, id)"), "{reason}");
+        assert!(explain(&refused(Errno::OPNOTSUPP), &conf, &lo(), &mut socket).unwrap().contains("8021q"));
+        assert!(explain(&refused(Errno::PERM), &conf, &lo(), &mut socket).is_none());
+    }
+}

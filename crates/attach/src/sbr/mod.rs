@@ -124,19 +124,17 @@ fn undo(socket: &mut Netlink, plan: &Plan) {
     }
 }
 
-/// Adds rules to a table that is not ours. One that is there already is what was asked for.
-fn add_rules(socket: &mut Netlink, rules: Vec<Rule>) -> Result<()> {
-    let mut added = Vec::with_capacity(rules.len());
-    for rule in rules {
-        match socket.apply(&Change::AddRule(rule.clone())) {
-            Ok(()) => added.push(rule),
-            Err(error) if error.is_exists() => {}
-            Err(error) => {
-                for rule in added {
-                    let _ = socket.apply(&Change::DeleteRule(rule));
-                }
-                return Err(error.into());
+/// Adds rules to a table that is not ours. One that is there already is what was asked for; the kernel would
+/// take it a second time.
+fn add_rules(socket: &mut Netlink, mut rules: Vec<Rule>) -> Result<()> {
+    let present = socket.rules()?;
+    rules.retain(|rule| !present.iter().any(|other| other.src == rule.src && other.table == rule.table));
+    for (done, rule) in rules.iter().enumerate() {
+        if let Err(error) = socket.apply(&Change::AddRule(rule.clone())) {
+            for rule in &rules[..done] {
+                let _ = socket.apply(&Change::DeleteRule(rule.clone()));
             }
+            return Err(error.into());
         }
     }
     Ok(())
