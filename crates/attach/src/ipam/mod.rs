@@ -2,8 +2,6 @@
 //!
 //! The recipe ([`crate::macvlan`], [`crate::vlan`]) knows only [`Ipam`].
 
-pub mod dhcp;
-
 mod delegate;
 pub mod dhcp;
 pub mod host_local;
@@ -17,7 +15,7 @@ use cni::{CniResult, IpConfig, Request, ValidAttachment, Verb, Version};
 use kernel::MacAddr;
 
 pub use delegate::Delegate;
-pub use dhcp::Dhcp;
+pub use dhcp::{Dhcp, DhcpPlugin};
 pub use host_local::{HostLocal, HostLocalPlugin};
 pub use resolv_conf::parse_resolv_conf;
 pub use static_addresses::{StaticAddresses, StaticPlugin};
