@@ -58,7 +58,7 @@ impl VmSpec {
 
     fn arguments(&self, dir: &Path) -> Vec<String> {
         let append = format!(
-            "console=ttyS0 quiet panic=1 oops=panic net.ifnames=0 llano.limit={}",
+            "console=ttyS0 quiet panic=1 oops=panic mitigations=off net.ifnames=0 llano.limit={}",
             self.timeout.as_secs() + 10
         );
         let mut args: Vec<String> = [
