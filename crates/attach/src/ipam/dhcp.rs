@@ -211,7 +211,10 @@ mod tests {
         let paths = Paths::default();
         let of = |ipam: &str| Dhcp::parse(&request(ipam, "ADD"), &paths).unwrap();
         let plain = of(r#"{"type":"dhcp"}"#);
-        assert_eq!((plain.socket, plain.state_dir), ("/run/llano/dhcp.sock".into(), "/var/lib/llano/dhcp".into()));
+        assert_eq!(
+            (plain.socket, plain.state_dir),
+            ("/run/llano/dhcp.sock".into(), "/var/lib/llano/dhcp".into())
+        );
         let other = of(r#"{"type":"dhcp","daemonSocketPath":"/run/cni/dhcp.sock","timeout":7}"#);
         assert_eq!(other.state_dir, PathBuf::from("/var/lib/llano/dhcp/run-cni-dhcp.sock"));
         assert_eq!(other.timeout, Duration::from_secs(7));

@@ -1,5 +1,7 @@
 //! The verbs, the list, and what was left behind by an earlier daemon.
 
+use std::collections::BTreeMap;
+
 use cni::forward::{CNI_PATH, HttpRequest, encode_response, parse_call};
 use cni::{CniResult, Request, Verb, Version};
 
@@ -194,50 +196,59 @@ impl Daemon {
         }
         Ok(())
     }
+}
 
-    /// At the start: goes on with the leases on disk. What has no link any more is forgotten.
-    pub(super) fn resume(&mut self) {
-        let records = match self.world.store.all() {
-            Ok(records) => records,
-            Err(error) => {
-                tracing::error!(error = %error, "leases not read");
-                return;
+/// At the start: goes on with the leases on disk. What has no link any more is forgotten.
+pub(super) fn resume(world: &World) -> BTreeMap<String, Attachment> {
+    let mut attachments = BTreeMap::new();
+    let records = match world.store.all() {
+        Ok(records) => records,
+        Err(error) => {
+            tracing::error!(error = %error, "leases not read");
+            return attachments;
+        }
+    };
+    let (now, wall) = (world.now(), World::wall());
+    for (key, mut record) in records {
+        record.rebase(&world.boot, now, wall);
+        let request = parse_call(record.call.as_bytes()).map_err(crate::Error::from);
+        match request.and_then(|request| Attachment::resume(request, &record, world)) {
+            Ok(attachment) => {
+                tracing::info!(key, "lease resumed");
+                attachments.insert(key, attachment);
             }
-        };
-        let (now, wall) = (self.world.now(), World::wall());
-        for (key, mut record) in records {
-            record.rebase(&self.world.boot, now, wall);
-            let request = parse_call(record.call.as_bytes()).map_err(crate::Error::from);
-            match request.and_then(|request| Attachment::resume(request, &record, &self.world)) {
-                Ok(attachment) => {
-                    tracing::info!(key, "lease resumed");
-                    self.attachments.insert(key, attachment);
-                }
-                Err(error) => {
-                    tracing::info!(key, error = %error, "lease forgotten");
-                    let _ = self.world.store.remove(&key);
-                }
+            Err(error) => {
+                tracing::info!(key, error = %error, "lease forgotten");
+                let _ = world.store.remove(&key);
             }
         }
     }
+    attachments
+}
 
-    /// At the start: DELs that plugins left on disk while there was no daemon.
-    pub(super) fn take_spool(&mut self) {
-        let dir = self.world.options.state_dir.join("spool");
-        let Ok(entries) = std::fs::read_dir(&dir) else { return };
-        for path in entries.filter_map(|e| Some(e.ok()?.path())) {
-            // A file with another end is being written by a plugin, or was by one that was killed.
-            if path.extension().is_some_and(|e| e == "json") {
-                let call = std::fs::read(&path).ok().and_then(|body| parse_call(&body).ok());
-                match call {
-                    Some(call) if call.env.verb == Verb::Del => {
-                        tracing::info!(key = key_of(&call), "DEL from the spool");
-                        self.del(None, &call);
-                    }
-                    _ => tracing::warn!(path = %path.display(), "spooled call cannot be read, dropped"),
-                }
-                let _ = std::fs::remove_file(&path);
-            }
+/// At the start: DELs that plugins left on disk while there was no daemon. Their leases are given back at once; a
+/// DHCPv6 server's acknowledgement is awaited later, in the loop.
+pub(super) fn take_spool(world: &World, attachments: &mut BTreeMap<String, Attachment>) {
+    let dir = world.options.state_dir.join("spool");
+    let Ok(entries) = std::fs::read_dir(&dir) else { return };
+    for path in entries.filter_map(|e| Some(e.ok()?.path())) {
+        // A file with another end is being written by a plugin, or was by one that was killed.
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
         }
+        let call = std::fs::read(&path).ok().and_then(|body| parse_call(&body).ok());
+        match call {
+            Some(call) if call.env.verb == Verb::Del => {
+                let key = key_of(&call);
+                tracing::info!(key, "DEL from the spool");
+                let waits = attachments.get_mut(&key).is_some_and(|a| a.release(Vec::new(), world));
+                if !waits {
+                    attachments.remove(&key);
+                    let _ = world.store.remove(&key);
+                }
+            }
+            _ => tracing::warn!(path = %path.display(), "spooled call cannot be read, dropped"),
+        }
+        let _ = std::fs::remove_file(&path);
     }
 }

@@ -34,7 +34,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 pub use client::{DEFAULT_SOCKET, Row, default_state_dir, leases};
 use attachment::{Attachment, Outcome};
 use connection::{Connection, Input};
-use socket::Socket;
+use socket::{Right, Socket};
 pub use socket::sibling;
 pub use store::{Record, Store};
 use world::World;
@@ -65,24 +65,25 @@ pub fn serve(options: Options) -> Result<()> {
     }
     let stop = signals()?;
     let path = prefixed(options.host_prefix.as_deref(), &options.socket);
-    let socket = Socket::open(&path)?;
+    let right = Right::take(&path)?;
     let pidfile = options.pidfile.clone();
     let world = World::open(options)?;
     if let Some(path) = &pidfile {
         std::fs::write(path, format!("{}\n", std::process::id())).map_err(Error::file("write", path))?;
     }
     raise_descriptor_limit();
-    tracing::info!(socket = %path.display(), state = %world.options.state_dir.display(), "serving");
+    // Who connects finds everything in place: the store opened, the leases of before in hand.
+    let mut attachments = calls::resume(&world);
+    calls::take_spool(&world, &mut attachments);
     let mut daemon = Daemon {
+        socket: right.listen()?,
         world,
-        socket,
         connections: BTreeMap::new(),
         next_connection: 0,
-        attachments: BTreeMap::new(),
+        attachments,
         idle_since: None,
     };
-    daemon.resume();
-    daemon.take_spool();
+    tracing::info!(socket = %path.display(), state = %daemon.world.options.state_dir.display(), "serving");
     let done = daemon.run(&stop);
     daemon.stop();
     daemon.socket.close();

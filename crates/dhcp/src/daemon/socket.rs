@@ -12,24 +12,20 @@ use rustix::io::Errno;
 use super::sys;
 use crate::{Error, Result};
 
-/// The listening socket with the lock that makes this process the only daemon of it.
+/// The right to be the daemon of a socket, before it listens.
 #[derive(Debug)]
-pub(super) struct Socket {
-    /// Where calls come in; never blocks.
-    pub(super) listener: UnixListener,
+pub(super) struct Right {
     path: PathBuf,
     /// Held until the process ends, however it ends.
-    _lock: File,
-    activated: bool,
+    lock: File,
 }
 
-impl Socket {
-    /// Becomes the daemon of `path`: takes `<path>.lock`, then listens. A socket left by a daemon that was killed is
-    /// replaced: the lock says that nobody serves it.
+impl Right {
+    /// Becomes the daemon of `path`: takes `<path>.lock`.
     ///
     /// # Errors
-    /// [`Error::AlreadyRunning`] when another process has the lock.
-    pub(super) fn open(path: &Path) -> Result<Socket> {
+    /// [`Error::AlreadyRunning`] when another process has it.
+    pub(super) fn take(path: &Path) -> Result<Right> {
         if let Some(dir) = path.parent() {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
             made.map_err(Error::file("make", dir))?;
@@ -38,19 +34,37 @@ impl Socket {
         let lock = File::options().write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
         let lock = lock.map_err(Error::file("open", &lock_path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(Error::AlreadyRunning { path: path.to_owned() }),
-            Err(errno) => return Err(Error::file("lock", lock_path)(errno.into())),
+            Ok(()) => Ok(Right { path: path.to_owned(), lock }),
+            Err(Errno::WOULDBLOCK) => Err(Error::AlreadyRunning { path: path.to_owned() }),
+            Err(errno) => Err(Error::file("lock", lock_path)(errno.into())),
         }
-        let activated = activated()?;
-        let listener = match activated {
-            Some(listener) => listener,
-            None => bind(path)?,
-        };
-        listener.set_nonblocking(true).map_err(Error::file("set up", path))?;
-        Ok(Socket { listener, path: path.to_owned(), _lock: lock, activated: std::env::var_os("LISTEN_FDS").is_some() })
     }
 
+    /// Listens. A socket left by a daemon that was killed is replaced: the lock says that nobody serves it.
+    pub(super) fn listen(self) -> Result<Socket> {
+        let Right { path, lock } = self;
+        let handed = activated()?;
+        let activated = handed.is_some();
+        let listener = match handed {
+            Some(listener) => listener,
+            None => bind(&path)?,
+        };
+        listener.set_nonblocking(true).map_err(Error::file("set up", &path))?;
+        Ok(Socket { listener, path, _lock: lock, activated })
+    }
+}
+
+/// The listening socket with the lock that makes this process the only daemon of it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    /// Where calls come in; never blocks.
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    _lock: File,
+    activated: bool,
+}
+
+impl Socket {
     /// The next connection of somebody who may ask: root, or who runs the daemon. Others are dropped.
     pub(super) fn accept(&self) -> Option<UnixStream> {
         loop {
@@ -121,13 +135,13 @@ mod tests {
         let path = dir.path().join("new/dhcp.sock");
         std::fs::create_dir(dir.path().join("new")).unwrap();
         std::fs::write(&path, "stale").unwrap();
-        let first = Socket::open(&path).unwrap();
+        let first = Right::take(&path).unwrap().listen().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(Socket::open(&path), Err(Error::AlreadyRunning { .. })));
+        assert!(matches!(Right::take(&path), Err(Error::AlreadyRunning { .. })));
         let _client = UnixStream::connect(&path).unwrap();
         assert!(first.accept().is_some());
         first.close();
         assert!(!path.exists());
-        Socket::open(&path).unwrap().close();
+        Right::take(&path).unwrap().listen().unwrap().close();
     }
 }

@@ -25,18 +25,21 @@ pub(super) fn daemon(socket: &Path, state_dir: &Path, cni_path: &[PathBuf], end:
     }
     let program = find(cni_path, socket)?;
     let dir = socket.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|source| Error::State { op: "make", path: dir.to_owned(), source })?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| Error::State {
+        op: "make",
+        path: dir.to_owned(),
+        source,
+    })?;
     let lock = open(&with_end(socket, ".start"), false)?;
     while flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         if listens(socket) {
             return Ok(());
         }
         if Instant::now() >= end {
-            return Err(cni::Error::try_again("another plugin has been starting the DHCP daemon for too long").into());
+            return Err(cni::Error::try_again(
+                "another plugin has been starting the DHCP daemon for too long",
+            )
+            .into());
         }
         std::thread::sleep(STEP);
     }
@@ -73,9 +76,8 @@ fn start(program: &Path, socket: &Path, state_dir: &Path, end: Instant) -> Resul
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log.try_clone().map_err(failed)?);
-    let mut child = command
-        .spawn()
-        .map_err(|source| Error::State { op: "start", path: program.to_owned(), source })?;
+    let mut child =
+        command.spawn().map_err(|source| Error::State { op: "start", path: program.to_owned(), source })?;
     loop {
         if listens(socket) {
             return Ok(());
@@ -85,7 +87,8 @@ fn start(program: &Path, socket: &Path, state_dir: &Path, end: Instant) -> Resul
             // 3: somebody else serves, or is about to.
             if status.code() != Some(3) {
                 let why = last_line(&mut log, from);
-                let text = format!("cannot start the DHCP daemon: {} dhcp: {status}: {why}", program.display());
+                let text =
+                    format!("cannot start the DHCP daemon: {} dhcp: {status}: {why}", program.display());
                 return Err(cni::Error::unavailable(text).into());
             }
         }
@@ -101,7 +104,8 @@ fn start(program: &Path, socket: &Path, state_dir: &Path, end: Instant) -> Resul
 fn find(cni_path: &[PathBuf], socket: &Path) -> Result<PathBuf> {
     const USUAL: [&str; 5] = ["/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", "/opt/llano/bin"];
     let own = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
-    let dirs: Vec<PathBuf> = own.into_iter().chain(cni_path.iter().cloned()).chain(USUAL.map(PathBuf::from)).collect();
+    let dirs: Vec<PathBuf> =
+        own.into_iter().chain(cni_path.iter().cloned()).chain(USUAL.map(PathBuf::from)).collect();
     if let Some(found) = dirs.iter().map(|dir| dir.join("llano")).find(|file| file.is_file()) {
         return Ok(found);
     }
