@@ -1,5 +1,7 @@
 //! Token buckets on a link: one for what it sends, and by way of an ifb one for what it receives.
 
+use std::io::Write;
+
 use cni::Env;
 use kernel::uapi::{TC_H_ROOT, TC_INGRESS_HANDLE};
 use kernel::{Change, Filter, Link, LinkKind, MacAddr, Netlink, NewLink, Qdisc, QdiscKind, SetLink, Tbf};
@@ -80,9 +82,11 @@ impl Shape<'_> {
     fn warn_of_small_bursts(&self) {
         let frame = self.link.mtu.saturating_add(14);
         for tbf in [self.sends, self.receives].into_iter().flatten().filter(|tbf| tbf.burst_bytes < frame) {
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "bandwidth: a burst of {} bytes is less than a full frame of {} ({frame} bytes): such frames will be dropped",
-                tbf.burst_bytes, self.link.name
+                tbf.burst_bytes,
+                self.link.name
             );
         }
     }

@@ -4,6 +4,7 @@
 mod config;
 mod plan;
 
+use std::io::Write;
 use std::net::IpAddr;
 
 use cni::{CniResult, Plugin, Request};
@@ -99,7 +100,7 @@ fn apply(socket: &mut Netlink, plan: &Plan) -> Result<()> {
         for hint in &plan.hints {
             if let Err(error) = socket.apply(&Change::ReplaceRoute(hint.clone())) {
                 // As in the reference: a subnet that cannot be hinted is still reached by its source.
-                eprintln!("sbr: {error}");
+                let _ = writeln!(std::io::stderr(), "sbr: {error}");
             }
         }
         plan.remove

@@ -245,6 +245,9 @@ fn differs(what: &str, wanted: &str, current: &str) -> Result<()> {
     Err(Error::Mismatch(format!("Error: Tuning configured {what} is {wanted}, current value is {current}")))
 }
 
+/// One line for the runtime's log.
 fn warn(text: &str) {
-    eprintln!("tuning: {text}");
+    use std::io::Write;
+    // Nobody reads it: then nobody misses it.
+    let _ = writeln!(std::io::stderr(), "tuning: {text}");
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use lab::{Call, Container, Ephemeral, Host, Lab, LabSpec, Plugins};
-use netns_tests::llano_plugins;
+use lab::{Call, Container, Ephemeral, Host, Plugins};
+use netns_tests::{llano_plugins, reference_plugins};
 use serde_json::{Value, json};
 
 const SPEC: &str = "
@@ -17,7 +17,7 @@ hosts:
 
 /// A host with nothing on it.
 pub(crate) fn lab() -> Ephemeral {
-    Lab::ephemeral(&LabSpec::parse(SPEC).unwrap()).unwrap()
+    netns_tests::up(SPEC)
 }
 
 /// Ours and the reference's, each with a name for messages.
@@ -30,16 +30,10 @@ pub(crate) fn llano() -> Plugins {
     llano_plugins()
 }
 
-/// Those in `CNI_REFERENCE_DIR`, else of Debian's package containernetworking-plugins.
+/// Those in `CNI_REFERENCE_DIR`, to compare with another version, else Debian's.
 pub(crate) fn reference() -> Plugins {
-    let dir =
-        std::env::var_os("CNI_REFERENCE_DIR").map_or_else(|| PathBuf::from("/usr/lib/cni"), PathBuf::from);
-    assert!(
-        dir.join("tuning").exists(),
-        "{}: no reference plugins (containernetworking-plugins)",
-        dir.display()
-    );
-    Plugins::at(dir)
+    std::env::var_os("CNI_REFERENCE_DIR")
+        .map_or_else(reference_plugins, |dir| Plugins::at(PathBuf::from(dir)))
 }
 
 /// [`both`], without a reference so old that its binary does not hold the name of a feature.
@@ -115,10 +109,11 @@ pub(crate) fn previous(pod: &Container<'_>, version: &str, ips: &[(&str, Option<
 /// A configuration of `kind` with `keys` and the previous result.
 pub(crate) fn config(kind: &str, version: &str, keys: Value, previous: &Value) -> Value {
     let mut config = json!({"cniVersion": version, "name": "net", "type": kind});
-    let object = config.as_object_mut().unwrap();
-    object.extend(keys.as_object().unwrap().clone());
+    if let (Some(object), Value::Object(keys)) = (config.as_object_mut(), keys) {
+        object.extend(keys);
+    }
     if !previous.is_null() {
-        object.insert("prevResult".to_owned(), previous.clone());
+        config["prevResult"] = previous.clone();
     }
     config
 }
