@@ -22,6 +22,9 @@ fn plugin(name: &str) -> Option<Box<dyn Plugin>> {
     Some(match name {
         "macvlan" => Box::new(attach::macvlan::MacvlanPlugin { paths }),
         "vlan" => Box::new(attach::vlan::VlanPlugin { paths }),
+        "host-local" => Box::new(attach::ipam::HostLocalPlugin { paths }),
+        "static" => Box::new(attach::ipam::StaticPlugin),
+        "dhcp" => Box::new(attach::ipam::DhcpPlugin { paths }),
         "loopback" => Box::new(attach::loopback::Loopback),
         "tuning" => Box::new(attach::tuning::Tuning),
         "sbr" => Box::new(attach::sbr::Sbr),
