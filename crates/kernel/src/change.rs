@@ -5,7 +5,7 @@ use crate::uapi::*;
 use crate::wire::Writer;
 use crate::{Address, BridgePort, Filter, Neighbour, NewLink, Qdisc, Result, Route, Rule, SetLink};
 
-/// One change, one netlink message.
+/// One change: one netlink message, in two cases two.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[allow(clippy::large_enum_variant)] // Short-lived, a handful at a time: a box would cost more than it saves.
@@ -74,7 +74,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Writes the message, or the two of a new link with an alias.
+    /// Writes the message, or the two of a new link with an alias and of a link's mode with other changes.
     pub(crate) fn encode(&self, w: &mut Writer) -> Result<()> {
         const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
         const SET: u16 = NLM_F_CREATE | NLM_F_REPLACE;

@@ -12,11 +12,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The kernel refused.
-    #[error("cannot {op} {object}: {}{}", describe(*errno), reason(text))]
+    #[error("cannot {op}{}{object}: {}{}", space(object), describe(*errno), reason(text))]
     Refused {
         /// What was tried, a verb: `add address`.
         op: &'static str,
-        /// What it was tried on: `10.1.2.3/24 on interface 4`.
+        /// What it was tried on: `10.1.2.3/24 on interface 4`; empty when the verb says it all.
         object: String,
         /// The kernel's answer.
         errno: Errno,
@@ -94,6 +94,10 @@ pub(crate) fn describe(errno: Errno) -> String {
     }
 }
 
+fn space(object: &str) -> &'static str {
+    if object.is_empty() { "" } else { " " }
+}
+
 fn reason(text: &Option<String>) -> String {
     match text {
         Some(text) => format!(": {text}"),
@@ -137,4 +141,23 @@ fn name(errno: Errno) -> Option<&'static str> {
         (Errno::TIMEDOUT, "ETIMEDOUT"),
     ];
     NAMES.iter().find(|(e, _)| *e == errno).map(|(_, n)| *n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        let mut error = Error::new("read links", "", Errno::PERM);
+        assert_eq!(error.to_string(), "cannot read links: Operation not permitted (EPERM)");
+        if let Error::Refused { object, text, errno, .. } = &mut error {
+            *object = "of eth0".to_owned();
+            *text = Some("not today".to_owned());
+            *errno = Errno::XDEV;
+        }
+        let words = error.to_string();
+        assert!(words.starts_with("cannot read links of eth0: "), "{words}");
+        assert!(words.ends_with(" (errno 18): not today"), "{words}");
+    }
 }

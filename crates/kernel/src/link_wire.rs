@@ -117,6 +117,21 @@ pub(crate) fn each_u32(w: &mut Writer, numbers: &[(u16, Option<u32>)]) {
 
 impl SetLink {
     pub(crate) fn encode(&self, index: u32, w: &mut Writer) -> Result<()> {
+        if let Some(mode) = self.addr_gen_mode {
+            // A message of its own, and the first: in one message the kernel sets the link up before it looks at the
+            // mode, and the address that was not wanted is there.
+            w.begin(RTM_SETLINK, NLM_F_ACK);
+            header(w, AF_UNSPEC, index, 0, 0);
+            let spec = w.nest(IFLA_AF_SPEC);
+            let inet6 = w.nest(u16::from(AF_INET6));
+            w.attr_u8(IFLA_INET6_ADDR_GEN_MODE, mode);
+            w.close(inet6);
+            w.close(spec);
+            w.end()?;
+            if *self == (Self { addr_gen_mode: Some(mode), ..Self::default() }) {
+                return Ok(());
+            }
+        }
         let (mut flags, mut change) = (0, 0);
         let bits = [
             (IFF_UP, self.up),
@@ -152,13 +167,6 @@ impl SetLink {
         }
         if let Some(ns) = &self.netns {
             netns(w, ns);
-        }
-        if let Some(mode) = self.addr_gen_mode {
-            let spec = w.nest(IFLA_AF_SPEC);
-            let inet6 = w.nest(u16::from(AF_INET6));
-            w.attr_u8(IFLA_INET6_ADDR_GEN_MODE, mode);
-            w.close(inet6);
-            w.close(spec);
         }
         if let Some(set) = &self.macvlan {
             let info = w.nest(IFLA_LINKINFO);
@@ -201,7 +209,7 @@ pub(crate) fn encode_get(w: &mut Writer, flags: u16, index: u32, name: Option<&s
     w.begin(RTM_GETLINK, flags);
     header(w, AF_UNSPEC, index, 0, 0);
     if let Some(name) = name {
-        w.attr_str(IFLA_IFNAME, name);
+        w.attr_str(if name.len() > IFNAME_MAX { IFLA_ALT_IFNAME } else { IFLA_IFNAME }, name);
     }
     w.attr_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
     w.end()

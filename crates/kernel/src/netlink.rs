@@ -57,7 +57,7 @@ impl Netlink {
         ns.run(Self::open)?
     }
 
-    /// The index of a name, by the cheapest way (`SIOCGIFINDEX`), in the socket's namespace.
+    /// The index of a name of at most 15 bytes, by the cheapest way (`SIOCGIFINDEX`), in the socket's namespace.
     pub fn index_of(&self, name: &str) -> Result<Option<u32>> {
         if name.is_empty() || name.len() > IFNAME_MAX {
             return Ok(None);

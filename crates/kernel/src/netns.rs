@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::thread::LinkNameSpaceType;
 
 use crate::{Error, Result, sys};
@@ -97,11 +97,8 @@ impl NetNs {
                 Err(_) => Err(Errno::AGAIN),
             }
         });
-        let result = made.map_err(|errno| failed("create namespace", path, errno)).and_then(|()| {
-            // So that a peer mount namespace does not keep it alive after it is deleted here.
-            let _ = rustix::mount::mount_change(path, MountPropagationFlags::PRIVATE);
-            Self::open(path)
-        });
+        let result =
+            made.map_err(|errno| failed("create namespace", path, errno)).and_then(|()| Self::open(path));
         if result.is_err() {
             let _ = Self::delete(path);
         }

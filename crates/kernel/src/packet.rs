@@ -122,6 +122,11 @@ impl PacketSocket {
         sys::join_packet(self.fd.as_fd(), self.index, None).map_err(|e| self.error("join", e))
     }
 
+    /// No longer receives what this machine sends on the interface (Linux 4.20).
+    pub fn ignore_outgoing(&self) -> Result<()> {
+        sys::ignore_outgoing(self.fd.as_fd()).map_err(|e| self.error("ignore what is sent on", e))
+    }
+
     /// Asks for a receive buffer of so many bytes (`SO_RCVBUF`, bounded by `net.core.rmem_max`).
     pub fn set_receive_buffer(&self, bytes: usize) -> Result<()> {
         rustix::net::sockopt::set_socket_recv_buffer_size(&self.fd, bytes)

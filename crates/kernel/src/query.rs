@@ -11,9 +11,9 @@ use crate::{
 };
 
 impl Netlink {
-    /// The link of a name.
+    /// The link of a name or of an alternative name, which may be longer than 15 bytes.
     pub fn link_by_name(&mut self, name: &str) -> Result<Option<Link>> {
-        if name.is_empty() || name.len() > IFNAME_MAX {
+        if name.is_empty() || name.len() > ALTNAME_MAX || name.contains('\0') {
             return Ok(None);
         }
         self.link(&|w| link_wire::encode_get(w, 0, 0, Some(name)), || name.to_owned())

@@ -28,7 +28,8 @@ pub struct SetLink {
     pub arp: Option<bool>,
     /// The alias, at most 255 bytes; empty removes it.
     pub alias: Option<String>,
-    /// `IFLA_INET6_ADDR_GEN_MODE`: 0 eui64, 1 none, 2 stable secret, 3 random.
+    /// `IFLA_INET6_ADDR_GEN_MODE`: 0 eui64, 1 none, 2 stable secret, 3 random. It is set before everything else, by a
+    /// message of its own, so that it holds when the link comes up.
     pub addr_gen_mode: Option<u8>,
     /// The index of the bridge or bond to become a port of; 0 leaves it.
     pub master: Option<u32>,

@@ -84,6 +84,11 @@ pub(crate) fn join_packet(fd: BorrowedFd<'_>, index: u32, mac: Option<[u8; 6]>) 
     set_option(fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
 }
 
+/// A packet socket no longer receives what is sent (`PACKET_IGNORE_OUTGOING`, Linux 4.20).
+pub(crate) fn ignore_outgoing(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    set_option(fd, libc::SOL_PACKET, 23, &1i32)
+}
+
 /// Attaches a classic BPF program to a socket; the kernel verifies it.
 pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[BpfInsn]) -> Result<(), Errno> {
     let mut instructions: Vec<libc::sock_filter> = program

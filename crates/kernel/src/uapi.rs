@@ -68,6 +68,8 @@ pub const IFF_MULTICAST: u32 = 0x1000;
 pub const IFF_LOWER_UP: u32 = 0x10000;
 /// The longest name of an interface in bytes, without the final NUL.
 pub const IFNAME_MAX: usize = 15;
+/// The longest alternative name of an interface in bytes, without the final NUL.
+pub const ALTNAME_MAX: usize = 127;
 
 // if_link.h
 pub const IFLA_ADDRESS: u16 = 1;
@@ -87,6 +89,7 @@ pub const IFLA_EXT_MASK: u16 = 29;
 pub const IFLA_PROMISCUITY: u16 = 30;
 pub const IFLA_CARRIER: u16 = 33;
 pub const IFLA_LINK_NETNSID: u16 = 37;
+pub const IFLA_ALT_IFNAME: u16 = 53;
 pub const IFLA_PERM_ADDRESS: u16 = 54;
 pub const IFLA_ALLMULTI: u16 = 61;
 pub const RTEXT_FILTER_SKIP_STATS: u32 = 8;

@@ -239,6 +239,24 @@ fn alias_at_birth() {
 }
 
 #[test]
+fn alternative_names() {
+    let mut t = TestNs::new();
+    t.ok(Change::AddLink(NewLink::new("br", LinkKind::Bridge)));
+    let long = "an-alternative-name-of-the-bridge";
+    let status =
+        t.ns.run(|| {
+            std::process::Command::new("ip")
+                .args(["link", "property", "add", "dev", "br", "altname", long])
+                .status()
+        })
+        .unwrap();
+    assert!(status.unwrap().success());
+    assert_eq!(t.link(long).name, "br");
+    assert_eq!(t.nl.link_by_name("another-alternative-name").unwrap(), None);
+    assert_eq!(t.nl.link_by_name(&"x".repeat(500)).unwrap(), None);
+}
+
+#[test]
 fn group_is_deleted_at_once() {
     let (mut t, parent, _) = TestNs::with_veth();
     let links: Vec<_> = (0..100)

@@ -205,6 +205,19 @@ fn the_kernel_answers_our_probe() {
 }
 
 #[test]
+fn what_is_sent_is_received_unless_ignored() {
+    let (t, a, _) = quiet();
+    let probe = ArpPacket::probe(MacAddr([2, 0, 0, 0, 0, 1]), [10, 1, 2, 3].into()).encode();
+    let (sender, listener, deaf) =
+        (open(&t, a, &BpfInsn::ARP), open(&t, a, &BpfInsn::ARP), open(&t, a, &BpfInsn::ARP));
+    deaf.ignore_outgoing().unwrap();
+    sender.send(&probe).unwrap();
+    let mut buf = [0; 64];
+    assert_eq!(listener.recv_timeout(&mut buf, SECOND).unwrap(), Some(probe.len()));
+    assert_eq!(deaf.recv(&mut buf).unwrap(), None);
+}
+
+#[test]
 fn packet_socket_says_what_is_wrong() {
     let t = TestNs::new();
     let error = t.ns.run(|| PacketSocket::open(4242, ETH_P_ARP, &[]).unwrap_err()).unwrap();
