@@ -126,13 +126,14 @@ pub(crate) fn head(names: &[&str]) -> Vec<Text> {
     names.iter().map(|name| Text::new(*name).colour(Colour::Faint)).collect()
 }
 
-/// A round trip as people write it.
+/// A duration as people write it.
 pub(crate) fn trip(trip: std::time::Duration) -> String {
     let micros = trip.as_micros();
-    if micros < 1000 {
-        format!("{micros} µs")
-    } else {
-        format!("{}.{} ms", micros / 1000, micros % 1000 / 100)
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..100_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        100_000..1_000_000 => format!("{} ms", micros / 1_000),
+        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
     }
 }
 
@@ -145,5 +146,7 @@ mod tests {
     fn round_trips_read_well() {
         assert_eq!(trip(Duration::from_micros(64)), "64 µs");
         assert_eq!(trip(Duration::from_micros(1260)), "1.2 ms");
+        assert_eq!(trip(Duration::from_micros(334_300)), "334 ms");
+        assert_eq!(trip(Duration::from_millis(1849)), "1.8 s");
     }
 }

@@ -117,12 +117,18 @@ pub enum Error {
     },
 }
 
+// Both take what is at hand, a reference or a display() made for the call.
+#[allow(clippy::needless_pass_by_value)]
 impl Error {
-    pub(crate) fn spec(key: &str, value: impl ToString, allowed: impl Into<String>) -> Self {
+    pub(crate) fn spec(key: &str, value: impl std::fmt::Display, allowed: impl Into<String>) -> Self {
         Error::Spec { key: key.to_owned(), value: value.to_string(), allowed: allowed.into() }
     }
 
-    pub(crate) fn io(what: &'static str, object: impl ToString, source: impl Into<std::io::Error>) -> Self {
+    pub(crate) fn io(
+        what: &'static str,
+        object: impl std::fmt::Display,
+        source: impl Into<std::io::Error>,
+    ) -> Self {
         Error::Io { what, object: object.to_string(), source: source.into() }
     }
 

@@ -90,8 +90,8 @@ impl Plugins {
     /// # Errors
     /// [`Error::Plugin`] of the first that failed.
     pub fn del(&self, config: &Value, call: &Call<'_>, previous: &Value) -> Result<()> {
-        let plugins = chain(config).into_iter().rev();
-        plugins.map(|plugin| self.run("DEL", &with_previous(plugin, previous), call).map(drop)).collect()
+        let mut plugins = chain(config).into_iter().rev();
+        plugins.try_for_each(|plugin| self.run("DEL", &with_previous(plugin, previous), call).map(drop))
     }
 
     /// CHECK: a list's plugins in order, each given the ADD's result.
@@ -99,8 +99,8 @@ impl Plugins {
     /// # Errors
     /// [`Error::Plugin`] of the first that failed.
     pub fn check(&self, config: &Value, call: &Call<'_>, previous: &Value) -> Result<()> {
-        let plugins = chain(config).into_iter();
-        plugins.map(|plugin| self.run("CHECK", &with_previous(plugin, previous), call).map(drop)).collect()
+        let mut plugins = chain(config).into_iter();
+        plugins.try_for_each(|plugin| self.run("CHECK", &with_previous(plugin, previous), call).map(drop))
     }
 
     /// One call of one plugin.
