@@ -19,7 +19,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// A writer whose first message has the number `seq`.
     pub(crate) fn new(seq: u32) -> Self {
-        Self { buf: Vec::with_capacity(1024), start: 0, seq, overflow: false }
+        Self { buf: Vec::with_capacity(512), start: 0, seq, overflow: false }
     }
 
     /// Begins a message of a type, with flags beside `NLM_F_REQUEST`. It is ended by [`Writer::end`].

@@ -123,7 +123,7 @@ fn filters_let_only_their_frames_pass() {
         }
         for &n in passing {
             let mut buf = [0; 2048];
-            let len = receiver.recv_timeout(&mut buf, SECOND).unwrap();
+            let len = receiver.recv_timeout(&mut buf, 10 * SECOND).unwrap();
             let len = len.unwrap_or_else(|| panic!("frame {n} is missing with {filter:?}"));
             assert_eq!(&buf[..len], frames[n].as_slice());
         }
@@ -149,7 +149,7 @@ fn the_kernels_probes_are_heard() {
         t.ok(Change::AddAddress(Address::new(a, ipnet::IpNet::new(target.into(), 64).unwrap())));
         let mut buf = [0; 2048];
         let packet = loop {
-            let len = heard.recv_timeout(&mut buf, 3 * SECOND).unwrap().expect("the kernel's solicitation");
+            let len = heard.recv_timeout(&mut buf, 10 * SECOND).unwrap().expect("the kernel's solicitation");
             // A link-local address of before `quiet` may still be asked for.
             match ndp::parse(&buf[..len]).unwrap() {
                 packet if packet.dst == ndp::solicited_node(target) => break packet,
@@ -166,6 +166,20 @@ fn the_kernels_probes_are_heard() {
     }
 }
 
+/// Sends a frame, more than once because the kernel gets ready for it in the background, until what is wanted comes.
+fn answer<T>(socket: &PacketSocket, frame: &[u8], wanted: impl Fn(&[u8]) -> Option<T>) -> T {
+    let mut buf = [0; 2048];
+    for _ in 0..50 {
+        socket.send(frame).unwrap();
+        while let Some(len) = socket.recv_timeout(&mut buf, Duration::from_millis(200)).unwrap() {
+            if let Some(found) = wanted(&buf[..len]) {
+                return found;
+            }
+        }
+    }
+    panic!("no answer");
+}
+
 #[test]
 fn the_kernel_answers_our_probe() {
     let (mut t, a, b) = quiet();
@@ -179,28 +193,17 @@ fn the_kernel_answers_our_probe() {
     let theirs = t.link("b").mac.unwrap();
     let socket = open(&t, a, &BpfInsn::ARP);
     let ip = [10, 1, 2, 3].into();
-    let mut buf = [0; 2048];
-    socket.send(&ArpPacket::probe(own, ip).encode()).unwrap();
-    let reply = loop {
-        let len = socket.recv_timeout(&mut buf, 3 * SECOND).unwrap().expect("an ARP reply");
-        let packet = arp::parse(&buf[..len]).unwrap();
-        if packet.eth_src == theirs {
-            break packet;
-        }
-    };
+    let reply = answer(&socket, &ArpPacket::probe(own, ip).encode(), |frame| {
+        arp::parse(frame).ok().filter(|packet| packet.eth_src == theirs)
+    });
     assert!(reply.conflicts_with(own, ip), "{reply:?}");
     assert_eq!(reply.sender_mac, theirs);
 
     let socket = open(&t, a, &BpfInsn::NEIGHBOUR_DISCOVERY);
     socket.allmulti().unwrap();
-    socket.send(&NdpPacket::dad(own, v6, Some([3; 6])).encode()).unwrap();
-    let answer = loop {
-        let len = socket.recv_timeout(&mut buf, 3 * SECOND).unwrap().expect("an advertisement");
-        let packet = ndp::parse(&buf[..len]).unwrap();
-        if packet.eth_src == theirs {
-            break packet;
-        }
-    };
+    let answer = answer(&socket, &NdpPacket::dad(own, v6, Some([3; 6])).encode(), |frame| {
+        ndp::parse(frame).ok().filter(|packet| packet.eth_src == theirs)
+    });
     assert!(answer.conflicts_with(own, v6, Some([3; 6])), "{answer:?}");
 }
 
@@ -213,7 +216,7 @@ fn what_is_sent_is_received_unless_ignored() {
     deaf.ignore_outgoing().unwrap();
     sender.send(&probe).unwrap();
     let mut buf = [0; 64];
-    assert_eq!(listener.recv_timeout(&mut buf, SECOND).unwrap(), Some(probe.len()));
+    assert_eq!(listener.recv_timeout(&mut buf, 10 * SECOND).unwrap(), Some(probe.len()));
     assert_eq!(deaf.recv(&mut buf).unwrap(), None);
 }
 
@@ -237,7 +240,7 @@ fn monitor_hears_links_addresses_and_routes() {
     t.ok(Change::DeleteLink { index });
     let mut heard = Vec::new();
     while !heard.iter().any(|m| matches!(m, Message::LinkGone(l) if l.index == index)) {
-        match monitor.wait(Some(3 * SECOND)).unwrap() {
+        match monitor.wait(Some(10 * SECOND)).unwrap() {
             Heard::Changes(changes) => {
                 assert!(!changes.is_empty(), "nothing more after {heard:?}");
                 heard.extend(changes);

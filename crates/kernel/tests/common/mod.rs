@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use kernel::{Change, Link, LinkKind, NetNs, Netlink, NewLink, SetLink, VethPeer};
+use kernel::{Change, Link, LinkKind, NetNs, Netlink, NewLink, OperState, SetLink, VethPeer};
 
 pub struct TestNs {
     pub ns: NetNs,
@@ -37,6 +38,12 @@ impl TestNs {
         self.ok(Change::AddLink(NewLink::new(name, LinkKind::Veth(peer_name))));
         self.up(name);
         self.up(peer);
+        // Until the kernel has noticed the carrier, which takes up to a second, it drops what is sent.
+        let end = Instant::now() + Duration::from_secs(10);
+        while [name, peer].iter().any(|end| self.link(end).oper_state != OperState::Up) {
+            assert!(Instant::now() < end, "{name} has no carrier");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.index(name)
     }
 
