@@ -23,6 +23,8 @@ mod monitor;
 pub mod ndp;
 mod neighbour;
 mod netlink;
+#[cfg(test)]
+mod netlink_tests;
 mod netns;
 mod packet;
 mod qdisc;

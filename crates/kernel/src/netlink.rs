@@ -49,7 +49,12 @@ impl Netlink {
         for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
             let _ = sys::set_netlink_option(fd.as_fd(), option);
         }
-        Ok(Self { fd, seq: 1, buf: Vec::with_capacity(BUFFER) })
+        Ok(Self::over(fd, BUFFER))
+    }
+
+    /// A socket that is there, read by so many bytes at first.
+    pub(crate) fn over(fd: OwnedFd, buffer: usize) -> Self {
+        Self { fd, seq: 1, buf: Vec::with_capacity(buffer) }
     }
 
     /// Opens a socket in a namespace. The calling thread visits it and comes back.
