@@ -11,7 +11,19 @@ use crate::report::Report;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the checks make links of.
-const MODULES: [&str; 6] = ["8021q", "bonding", "bridge", "dummy", "macvlan", "veth"];
+const MODULES: [&str; 11] = [
+    "8021q",
+    "act_mirred",
+    "bonding",
+    "bridge",
+    "cls_u32",
+    "dummy",
+    "ifb",
+    "macvlan",
+    "sch_ingress",
+    "sch_tbf",
+    "veth",
+];
 
 /// Boots one machine that runs the checks of these groups.
 ///

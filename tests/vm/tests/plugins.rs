@@ -38,3 +38,8 @@ fn dummy() {
 fn kernel() {
     assert_group("kernel");
 }
+
+#[test]
+fn macvlan() {
+    assert_group("macvlan");
+}

@@ -49,7 +49,7 @@ fn a_panic_is_told_with_the_console() {
 #[test]
 fn a_payload_that_hangs_is_stopped() {
     let mut spec = spec(shell(&kernel(), "echo waiting; sleep 1000"));
-    spec.timeout = Duration::from_secs(30);
+    spec.timeout = Duration::from_secs(2);
     match Vm::boot(&spec).unwrap().wait().unwrap_err() {
         Error::Timeout { output, .. } => assert_eq!(output.trim(), "waiting"),
         other => panic!("{other}"),

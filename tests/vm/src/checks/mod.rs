@@ -3,6 +3,7 @@
 mod bond;
 mod dummy;
 mod kernel;
+mod macvlan;
 mod vlan;
 
 /// One check.
@@ -15,8 +16,13 @@ pub struct Check {
 }
 
 /// All checks, by group.
-pub const GROUPS: [(&str, &[Check]); 4] =
-    [("vlan", vlan::CHECKS), ("bond", bond::CHECKS), ("dummy", dummy::CHECKS), ("kernel", kernel::CHECKS)];
+pub const GROUPS: [(&str, &[Check]); 5] = [
+    ("vlan", vlan::CHECKS),
+    ("bond", bond::CHECKS),
+    ("dummy", dummy::CHECKS),
+    ("kernel", kernel::CHECKS),
+    ("macvlan", macvlan::CHECKS),
+];
 
 /// Names of a group's checks.
 #[must_use]
