@@ -81,6 +81,8 @@ impl LeaseDir {
         skip: &dyn Fn(IpAddr) -> bool,
         claims: &mut Vec<Claim>,
     ) -> Result<()> {
+        // First of all clear away what a crash left.
+        self.known()?;
         let mut wanted: Vec<IpAddr> = Vec::with_capacity(requested.len());
         for address in requested.iter().map(IpAddr::to_canonical) {
             if !wanted.contains(&address) {
@@ -122,8 +124,6 @@ impl LeaseDir {
         if address == range.gateway() {
             return Err(Error::IsGateway(address));
         }
-        // Also clears away what a crash may have left under this very name.
-        self.known()?;
         if !self.take(owner, number_of(address), index)? {
             return Err(Error::NotAvailable(address, set.to_string()));
         }

@@ -28,6 +28,8 @@ pub(crate) struct Disk {
     path: PathBuf,
     /// Whether the file system keeps anything over a power cut, so that syncing is worth its time.
     durable: bool,
+    /// Whether the file system has files without a name, as far as we know.
+    unnamed: Cell<bool>,
     /// Steps left before everything fails, for tests that crash at each step.
     steps: Steps,
 }
@@ -62,9 +64,17 @@ impl Disk {
             // Somebody may have removed the directory, or made it anew, while we waited for the lock.
             if is_in_place(&dir, path) {
                 let durable = is_durable(dir.as_fd());
-                return Ok((Disk { dir, path: path.to_owned(), durable, steps }, lock?));
+                return Ok((
+                    Disk { dir, path: path.to_owned(), durable, unnamed: Cell::new(true), steps },
+                    lock?,
+                ));
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn without_unnamed_files(&self) {
+        self.unnamed.set(false);
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -126,16 +136,14 @@ impl Disk {
     /// Makes a file that has its whole content from the first instant of its name. False when the name is
     /// taken. The name itself is durable after `sync`.
     pub(crate) fn create(&self, name: &str, content: &[u8]) -> Result<bool> {
-        let made = match self.unnamed_file(content) {
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
-                self.create_by_passing_name(name, content)
-            }
-            Err(errno) => Err(errno),
-            Ok(file) => match self.name_file(&file, name) {
-                Err(Errno::NOENT) => self.create_by_passing_name(name, content),
-                other => other,
-            },
-        };
+        let mut made = Err(Errno::OPNOTSUPP);
+        if self.unnamed.get() {
+            made = self.unnamed_file(content).and_then(|file| self.name_file(&file, name));
+        }
+        if let Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) = made {
+            self.unnamed.set(false);
+            made = self.create_by_passing_name(name, content);
+        }
         match made {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),

@@ -17,6 +17,8 @@ mod lease_dir;
 mod quarantine;
 mod range;
 mod range_set;
+#[cfg(test)]
+mod tests;
 
 pub use addresses::Addresses;
 pub use error::{Error, Exhausted, Result};
