@@ -32,7 +32,7 @@ fn veth_previous(pod: &Container<'_>) -> Value {
     previous
 }
 
-fn limits(ingress: u64, egress: u64) -> Value {
+pub(crate) fn limits(ingress: u64, egress: u64) -> Value {
     let mut keys = json!({});
     for (way, rate) in [("ingress", ingress), ("egress", egress)] {
         if rate > 0 {
@@ -44,7 +44,7 @@ fn limits(ingress: u64, egress: u64) -> Value {
 }
 
 /// Qdiscs and filters as `tc` tells them, without handles of the kernel's choice.
-fn traffic(host: &Host, pod: Option<&Container<'_>>, device: &str) -> String {
+pub(crate) fn traffic(host: &Host, pod: Option<&Container<'_>>, device: &str) -> String {
     let line = format!("tc qdisc show dev {device}; tc filter show dev {device} ingress");
     match pod {
         Some(pod) => shell(pod, &line),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bandwidth;
+mod killed;
 mod loopback;
 mod sbr;
 mod support;

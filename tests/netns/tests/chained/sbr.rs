@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::{
     anonymous, both, both_with, call, config, host_shell, lab, llano, macvlan_pod, previous, refused, remove,
-    shell,
+    shell, stdin_file,
 };
 
 /// Rules and routes of every table but the kernel's own, without what differs from run to run.
-fn state(pod: &Container<'_>) -> BTreeSet<String> {
+pub(crate) fn state(pod: &Container<'_>) -> BTreeSet<String> {
     let rules = shell(pod, "ip -4 rule; ip -6 rule");
     let routes = shell(
         pod,
@@ -255,12 +255,6 @@ fn del_of_a_pod_that_is_gone_succeeds_and_makes_no_file() {
         .output()
         .unwrap();
     assert!(output.status.success(), "no CNI_NETNS at all: {}", String::from_utf8_lossy(&output.stdout));
-}
-
-fn stdin_file(config: &Value) -> tempfile::NamedTempFile {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), config.to_string()).unwrap();
-    file
 }
 
 #[test]

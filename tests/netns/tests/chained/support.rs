@@ -146,3 +146,10 @@ pub(crate) fn anonymous(result: &Value, pod: &Container<'_>) -> Value {
     result.as_object_mut().unwrap().retain(|key, value| key != "dns" || *value != json!({}));
     result
 }
+
+/// A file to be a plugin's standard input.
+pub(crate) fn stdin_file(config: &Value) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), config.to_string()).unwrap();
+    file
+}

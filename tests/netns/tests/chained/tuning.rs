@@ -11,7 +11,7 @@ use crate::support::{
 const LIST: &str = "/etc/cni/tuning/allowlist.conf";
 
 /// What `tuning` can change, as the pod shows it.
-fn state(pod: &Container<'_>) -> String {
+pub(crate) fn state(pod: &Container<'_>) -> String {
     let link = shell(pod, "ip -d link show eth0");
     let word = |key: &str| {
         let mut words = link.split_whitespace().skip_while(|word| *word != key);
@@ -28,7 +28,12 @@ fn state(pod: &Container<'_>) -> String {
     format!("mac {mac} mtu {mtu} qlen {qlen} promisc {promisc} allmulti {allmulti} sysctls {sysctls:?}")
 }
 
-fn files(pod: &Container<'_>) -> String {
+/// The part of [`state`] that is the link's.
+pub(crate) fn link_of(state: &str) -> String {
+    state.split(" sysctls ").next().unwrap().to_owned()
+}
+
+pub(crate) fn files(pod: &Container<'_>) -> String {
     host_shell(pod.host(), "ls -A /run/cni/tuning 2>/dev/null || true")
 }
 
@@ -69,8 +74,7 @@ fn both_change_and_restore_the_same() {
         backup.as_object_mut().unwrap().remove("network");
         plugins.run("DEL", &config("tuning", "1.0.0", every_key(), &result), &call(&pod)).unwrap();
         let after = state(&pod);
-        let link = |state: &str| state.split(" sysctls ").next().unwrap().to_owned();
-        assert_eq!(link(&after), link(&before), "{name}: the link is as it was");
+        assert_eq!(link_of(&after), link_of(&before), "{name}: the link is as it was");
         assert_ne!(after, before, "{name}: sysctls stay");
         assert_eq!(files(&pod), "");
         let result = anonymous(&result, &pod).to_string().to_lowercase();
@@ -128,8 +132,7 @@ fn every_source_counts_and_the_queue_length_too() {
     llano().run("CHECK", &tuned, &args).unwrap();
     llano().run("DEL", &tuned, &call(&pod)).unwrap();
     llano().run("DEL", &tuned, &call(&pod)).unwrap();
-    let link = |state: &str| state.split(" sysctls ").next().unwrap().to_owned();
-    assert_eq!(link(&state(&pod)), link(&before));
+    assert_eq!(link_of(&state(&pod)), link_of(&before));
 }
 
 #[test]
