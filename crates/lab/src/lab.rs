@@ -61,6 +61,17 @@ impl Lab {
         build(spec, name, None, watch)
     }
 
+    /// As [`Lab::up`], a lab that belongs to this process: should the process be killed before it takes the lab down,
+    /// the next one that calls this or [`Lab::ephemeral`] does.
+    ///
+    /// # Errors
+    /// As [`Lab::up`].
+    pub fn up_for_this_process(spec: &LabSpec, name: &str) -> Result<Self> {
+        needs_root()?;
+        remove_orphans();
+        build(spec, name, Owner::current(), &mut |_, _| {})
+    }
+
     /// A lab with a unique name that is taken down when the value is dropped, and, should the process be killed,
     /// when the next such lab is made.
     ///
@@ -68,9 +79,8 @@ impl Lab {
     /// As [`Lab::up`].
     pub fn ephemeral(spec: &LabSpec) -> Result<Ephemeral> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        remove_orphans();
         let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        build(spec, &name, Owner::current(), &mut |_, _| {}).map(|lab| Ephemeral { lab })
+        Self::up_for_this_process(spec, &name).map(|lab| Ephemeral { lab })
     }
 
     /// Opens a lab that is up.
@@ -85,7 +95,9 @@ impl Lab {
         let broken = || Error::State {
             lab: name.to_owned(),
             path: directory.path.clone(),
-            reason: format!("its building was cut short; `llano lab down {name}` clears it away"),
+            reason: format!(
+                "not complete: its building goes on, or was cut short; `llano lab down {name}` clears it away"
+            ),
         };
         let state = directory.read()?.filter(|state| state.stage == Stage::Up).ok_or_else(broken)?;
         open(&directory, LabSpec::parse(&state.spec)?)

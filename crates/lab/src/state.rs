@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -107,9 +107,16 @@ impl Directory {
             std::io::ErrorKind::NotFound => Error::NoSuchLab { lab: self.lab.clone(), labs: names() },
             _ => Error::io("lock", self.path.display(), error),
         };
-        let file = File::open(&self.path).map_err(wrong)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|errno| wrong(errno.into()))?;
-        Ok(Lock { _file: file })
+        loop {
+            let file = File::open(&self.path).map_err(wrong)?;
+            rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|errno| wrong(errno.into()))?;
+            // Whoever held the lock may have removed the directory, and another lab of the name may be there now.
+            let now = fs::metadata(&self.path).map_err(wrong)?;
+            let locked = file.metadata().map_err(wrong)?;
+            if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) {
+                return Ok(Lock { _file: file });
+            }
+        }
     }
 
     pub(crate) fn node(&self, name: &str) -> PathBuf {

@@ -114,7 +114,7 @@ pub enum End {
 }
 
 impl LabSpec {
-    /// Reads a description in YAML (see `docs/lab.md` for its keys).
+    /// Reads a description in YAML (the built-in examples show every key).
     ///
     /// # Errors
     /// [`Error::Yaml`] when the text is not YAML, [`Error::Spec`] naming key, value and what is allowed otherwise.

@@ -20,7 +20,10 @@ pub(super) fn start(host: &Host, name: &str) -> anyhow::Result<Pod> {
     let begin = Instant::now();
     cni(host, "ADD", &call)?;
     let took = begin.elapsed();
-    let process = container.command("sleep")?.arg("infinity").stdin(Stdio::null()).spawn();
+    let mut sleep = container.command("sleep")?;
+    // It may outlive the demo, whose output somebody may be waiting to see the end of.
+    let process =
+        sleep.arg("infinity").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     Ok(Pod {
         name: name.to_owned(),
         host: host.name().to_owned(),

@@ -41,7 +41,8 @@ impl Stage {
     ) -> anyhow::Result<Self> {
         let spec = Example::find("seed-002").context("no example seed-002")?.spec()?;
         let begin = Instant::now();
-        let lab = Lab::up(&spec, name).map_err(|error| of_lab(name, error))?;
+        let up = if keep { Lab::up } else { Lab::up_for_this_process };
+        let lab = up(&spec, name).map_err(|error| of_lab(name, error))?;
         let stage = Stage { lab, pods: Vec::new(), took: begin.elapsed(), keep, runtime, stop };
         for name in HOSTS {
             let host = stage.lab.host(name)?;
