@@ -71,9 +71,14 @@ impl Kernel {
 /// The kernel package that a meta package depends on, by its exact name.
 fn wanted() -> Result<Package> {
     for meta in META_PACKAGES {
-        let Ok(shown) = run("apt-cache", "apt", ["show", "--no-all-versions", meta], None) else { continue };
-        if let Some(package) = image_of(&String::from_utf8_lossy(&shown)) {
-            return Ok(package);
+        match run("apt-cache", "apt", ["show", "--no-all-versions", meta], None) {
+            Ok(shown) => {
+                if let Some(package) = image_of(&String::from_utf8_lossy(&shown)) {
+                    return Ok(package);
+                }
+            }
+            Err(Error::Command { .. }) => {} // the distribution has no such package
+            Err(other) => return Err(other),
         }
     }
     Err(Error::NoKernel { tried: META_PACKAGES.join(", ") })
