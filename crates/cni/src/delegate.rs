@@ -66,7 +66,11 @@ fn result_of(stdout: &[u8], version: Version) -> Result<CniResult> {
 
 /// The error a failed plugin printed, else what it wrote to standard error.
 fn failure(output: &Output) -> Error {
-    let status = output.status;
+    // Go's words.
+    let status = match output.status.code() {
+        Some(code) => format!("exit status {code}"),
+        None => output.status.to_string(),
+    };
     if output.stdout.is_empty() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let stderr = shorten(stderr.trim_end(), 4096);
@@ -171,7 +175,7 @@ impl Pipe {
         Pipe { file: Some(File::from(fd)), bytes: Vec::new() }
     }
 
-    /// Takes what is there; what came is given back to be passed on.
+    /// Takes what is there, by way of `buffer`; how many bytes, none at the end.
     fn take(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(file) = &mut self.file else { return Ok(0) };
         let count = match file.read(buffer) {

@@ -190,7 +190,7 @@ fn check_container_id(id: &OsStr) -> Result<()> {
     if is_identifier(id.as_bytes()) {
         return Ok(());
     }
-    Err(invalid("invalid characters in containerID", &id.to_string_lossy()))
+    Err(invalid("invalid characters in containerID", &id.to_string_lossy().escape_debug().to_string()))
 }
 
 /// Code 4 unless the kernel takes `name` for a network interface as it stands.

@@ -83,8 +83,8 @@ fn answers_and_failures() {
 
     let rows = [
         (r#"echo '{"code":11,"msg":"busy","details":"d"}'; exit 1"#, 11, "busy; d"),
-        ("echo oh no >&2; exit 3", 999, "netplugin failed: \"oh no\": exit status: 3"),
-        ("exit 1", 999, "netplugin failed with no error message: exit status: 1"),
+        ("echo oh no >&2; exit 3", 999, "netplugin failed: \"oh no\": exit status 3"),
+        ("exit 1", 999, "netplugin failed with no error message: exit status 1"),
         ("kill -9 $$", 999, "netplugin failed with no error message: signal: 9"),
         ("echo panic; exit 2", 999, "netplugin failed but error parsing its diagnostic message \"panic\\n\""),
         ("true", 6, "failed to unmarshal raw result"),
