@@ -78,12 +78,22 @@ fn both_families() {
 }
 
 #[test]
-fn a_lease_is_renewed_at_t1_with_unicast() {
+fn a_lease_is_renewed_at_t1_with_unicast_from_its_address() {
     let bench = Bench::new();
-    let server = bench.dnsmasq("one", &[RANGE, "--dhcp-option=option:T1,2", "--dhcp-option=option:T2,30"]);
+    let server = bench.dnsmasq("one", &[RANGE, "--dhcp-option=option:T1,3", "--dhcp-option=option:T2,4"]);
     let pod = bench.host().container("pod").unwrap();
     let answer = bench.add(&pod, &json!({})).unwrap();
+    let capture = lab::capture(bench.lab.host("one").unwrap().net(), "eth0").unwrap();
     wait("three renewals", || server.count("DHCPACK(") >= 4);
+    let frames = capture.stop().unwrap();
+    let address = answer.address().unwrap().to_string();
+    let to_server = |f: &&lab::Frame| f.ethertype() == Some(0x0800) && f.bytes[23] == 17 && f.bytes[36..38] == [0, 67];
+    let requests: Vec<_> = frames.iter().filter(to_server).collect();
+    assert!(requests.len() >= 3);
+    for frame in requests {
+        let ip = |at: usize| std::net::Ipv4Addr::new(frame.bytes[at], frame.bytes[at + 1], frame.bytes[at + 2], frame.bytes[at + 3]);
+        assert_eq!((ip(26).to_string(), ip(30).to_string()), (address.clone(), "10.77.0.1".to_owned()));
+    }
     assert_eq!(server.count("DHCPDISCOVER("), 1);
     assert_eq!(addresses(&pod), [answer.addresses()[0].to_string()]);
     bench.del(&pod, &json!({})).unwrap();

@@ -37,7 +37,10 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let lab = up(LAB);
-        Bench { lab, plugins: llano_plugins(), dir: tempfile::tempdir().unwrap() }
+        // Linked once: tests that run side by side in this process would do it under each other's feet.
+        static PLUGINS: std::sync::OnceLock<Plugins> = std::sync::OnceLock::new();
+        let plugins = PLUGINS.get_or_init(llano_plugins).clone();
+        Bench { lab, plugins, dir: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -68,13 +71,23 @@ impl Bench {
         let (leases, log) = (self.file(&format!("kea{family}-{on}.csv")), self.file(&format!("kea{family}-{on}.log")));
         config["interfaces-config"] = json!({"interfaces": ["eth0"]});
         config["lease-database"] = json!({"type": "memfile", "persist": true, "name": leases, "lfc-interval": 0});
+        if family == 6 {
+            // Its own identity, and none of it on the machine.
+            config["server-id"] = json!({"type": "LL", "persist": false});
+        }
         config["loggers"] = json!([{
             "name": format!("kea-dhcp{family}"), "severity": "DEBUG", "debuglevel": 40,
             "output_options": [{"output": log, "flush": true}],
         }]);
         let path = self.file(&format!("kea{family}-{on}.json"));
         std::fs::write(&path, json!({ format!("Dhcp{family}"): config }).to_string()).unwrap();
-        let mut command = self.lab.host(on).unwrap().command(format!("/usr/sbin/kea-dhcp{family}")).unwrap();
+        let host = self.lab.host(on).unwrap();
+        // Kea gives up on an interface whose link-local address is still being probed.
+        wait("the server's addresses to settle", || {
+            let all = kernel::Netlink::open_in(host.net()).unwrap().addresses(None).unwrap();
+            all.iter().all(|a| a.flags & kernel::uapi::IFA_F_TENTATIVE == 0)
+        });
+        let mut command = host.command(format!("/usr/sbin/kea-dhcp{family}")).unwrap();
         command.arg("-c").arg(&path).env("KEA_PIDFILE_DIR", self.dir.path()).env("KEA_LOCKFILE_DIR", "none");
         let server = Server { child: quiet(command), leases, log };
         wait("Kea to start", || server.log().contains(&format!("DHCP{family}_STARTED")));
