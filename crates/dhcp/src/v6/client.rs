@@ -173,6 +173,11 @@ impl Client {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn xid(&self) -> u32 {
+        self.xid
+    }
+
     /// The addresses that are being probed.
     pub fn probing(&self) -> Vec<Ipv6Addr> {
         match &self.state {

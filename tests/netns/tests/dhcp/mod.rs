@@ -215,7 +215,7 @@ impl Drop for Server {
         self.end();
         if std::thread::panicking() {
             let log = self.log();
-            let tail: Vec<_> = log.lines().rev().take(60).collect();
+            let tail: Vec<_> = log.lines().rev().take(80).collect();
             eprintln!("--- {}", self.log.display());
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }
