@@ -124,7 +124,8 @@ impl LeaseDir {
         if address == range.gateway() {
             return Err(Error::IsGateway(address));
         }
-        if !self.take(owner, number_of(address), index)? {
+        let number = number_of(address);
+        if self.disk.has(&name_of(number)) || !self.take(owner, number, index)? {
             return Err(Error::NotAvailable(address, set.to_string()));
         }
         Ok(claim(address, range, index))
@@ -187,17 +188,19 @@ impl LeaseDir {
     /// Makes the lease's file and moves the cursor. False when the address is taken.
     fn take(&mut self, owner: &Owner, number: u128, index: usize) -> Result<bool> {
         let name = name_of(number);
-        if !self.disk.create(&name, owner.record_text().as_bytes())? {
-            return Ok(false);
+        let record = owner.record_text();
+        self.changed = true;
+        let claimed = self.disk.claim((&name, record.as_bytes()), (&cursor_name(index), name.as_bytes()));
+        match claimed {
+            Ok(true) => self.note_made(Entry { number, hash: owner_hash(owner) }),
+            Ok(false) => {}
+            Err(_) => {
+                // Whether the file is there is not sure, so what is known of the directory is not either.
+                self.known = None;
+                let _ = self.settle();
+            }
         }
-        let entry = Entry { number, hash: owner_hash(owner) };
-        self.note_made(entry);
-        if let Err(error) = self.disk.replace(&cursor_name(index), name.as_bytes()) {
-            let _ = self.forget(entry);
-            let _ = self.settle();
-            return Err(error);
-        }
-        Ok(true)
+        claimed
     }
 
     fn cursor(&self, index: usize) -> Option<IpAddr> {

@@ -118,6 +118,11 @@ impl Disk {
         }
     }
 
+    /// Whether there is something with this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// Reads as much of a file as fits.
     pub(crate) fn read(&self, name: &str, content: &mut [u8]) -> std::result::Result<usize, Errno> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -133,98 +138,123 @@ impl Disk {
         }
     }
 
-    /// Makes a file that has its whole content from the first instant of its name. False when the name is
-    /// taken. The name itself is durable after `sync`.
-    pub(crate) fn create(&self, name: &str, content: &[u8]) -> Result<bool> {
-        let mut made = Err(Errno::OPNOTSUPP);
+    /// Makes a lease's file, which has its whole content from the first instant of its name, and puts the
+    /// cursor in the place of the one with its name: a reader sees either the old one or the new one.
+    /// False, and no change, when the lease's name is taken. The names are durable after `sync`.
+    pub(crate) fn claim(&self, lease: (&str, &[u8]), cursor: (&str, &[u8])) -> Result<bool> {
+        let failed = |errno| self.error("create the lease file", lease.0, errno);
+        let failed_cursor = |errno| self.error("write", cursor.0, errno);
+        let file = self.lease_file(lease.1).map_err(failed)?;
+        let cursor_file = self.passing_file(PASSING_CURSOR, cursor.1).map_err(failed_cursor)?;
+        self.flush([&file, &cursor_file]).map_err(failed)?;
+        match self.name_lease(&file, lease) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                self.remove(PASSING_CURSOR)?;
+                return Ok(false);
+            }
+            Err(errno) => return Err(failed(errno)),
+        }
+        let moved = self
+            .steps
+            .take()
+            .and_then(|()| rustix::fs::renameat(&self.dir, PASSING_CURSOR, &self.dir, cursor.0));
+        if let Err(errno) = moved {
+            let _ = self.remove(lease.0);
+            let _ = self.remove(PASSING_CURSOR);
+            return Err(failed_cursor(errno));
+        }
+        Ok(true)
+    }
+
+    /// A file with this content and no name, or one on its way to its name.
+    fn lease_file(&self, content: &[u8]) -> std::result::Result<OwnedFd, Errno> {
         if self.unnamed.get() {
-            made = self.unnamed_file(content).and_then(|file| self.name_file(&file, name));
-        }
-        if let Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) = made {
-            self.unnamed.set(false);
-            made = self.create_by_passing_name(name, content);
-        }
-        match made {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(self.error("create the lease file", name, errno)),
-        }
-    }
-
-    fn unnamed_file(&self, content: &[u8]) -> std::result::Result<OwnedFd, Errno> {
-        self.steps.take()?;
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.dir, ".", flags, FILE_MODE)?;
-        self.fill(&file, content)?;
-        Ok(file)
-    }
-
-    fn name_file(&self, file: &OwnedFd, name: &str) -> std::result::Result<(), Errno> {
-        use std::os::fd::AsRawFd;
-        self.steps.take()?;
-        match rustix::fs::linkat(file, "", &self.dir, name, AtFlags::EMPTY_PATH) {
-            // Without CAP_DAC_READ_SEARCH (a user namespace) the kernel wants the way through /proc.
-            Err(Errno::NOENT) => {
-                let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-                rustix::fs::linkat(rustix::fs::CWD, link, &self.dir, name, AtFlags::SYMLINK_FOLLOW)
+            self.steps.take()?;
+            let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+            match rustix::fs::openat(&self.dir, ".", flags, FILE_MODE) {
+                Ok(file) => return self.fill(file, content),
+                // NFS, FUSE, old overlayfs.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => self.unnamed.set(false),
+                Err(errno) => return Err(errno),
             }
-            other => other,
         }
+        self.passing_file(PASSING_LEASE, content)
     }
 
-    /// For file systems without unnamed files (NFS, FUSE, old overlayfs), or without links (FAT).
-    fn create_by_passing_name(&self, name: &str, content: &[u8]) -> std::result::Result<(), Errno> {
-        self.passing_file(PASSING_LEASE, content)?;
-        self.steps.take()?;
-        let named = match rustix::fs::linkat(&self.dir, PASSING_LEASE, &self.dir, name, AtFlags::empty()) {
-            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
-                // Nobody else makes the name between these two calls: we hold the lock.
-                match rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(_) => Err(Errno::EXIST),
-                    Err(Errno::NOENT) => {
-                        return rustix::fs::renameat(&self.dir, PASSING_LEASE, &self.dir, name);
-                    }
-                    Err(errno) => Err(errno),
-                }
-            }
-            other => other,
-        };
-        // What cannot be removed now is removed by the next scan.
-        if self.steps.take().is_ok() {
-            let _ = rustix::fs::unlinkat(&self.dir, PASSING_LEASE, AtFlags::empty());
-        }
-        named
-    }
-
-    /// Puts a file in the place of the one with this name, if any: a reader sees one or the other whole.
-    pub(crate) fn replace(&self, name: &str, content: &[u8]) -> Result<()> {
-        self.passing_file(PASSING_CURSOR, content)
-            .and_then(|()| self.steps.take())
-            .and_then(|()| rustix::fs::renameat(&self.dir, PASSING_CURSOR, &self.dir, name))
-            .map_err(|errno| self.error("write", name, errno))
-    }
-
-    fn passing_file(&self, name: &str, content: &[u8]) -> std::result::Result<(), Errno> {
+    fn passing_file(&self, name: &str, content: &[u8]) -> std::result::Result<OwnedFd, Errno> {
         self.steps.take()?;
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&self.dir, name, flags, FILE_MODE)?;
-        self.fill(&file, content)
+        self.fill(rustix::fs::openat(&self.dir, name, flags, FILE_MODE)?, content)
     }
 
-    fn fill(&self, file: &OwnedFd, mut content: &[u8]) -> std::result::Result<(), Errno> {
+    fn fill(&self, file: OwnedFd, mut content: &[u8]) -> std::result::Result<OwnedFd, Errno> {
         while !content.is_empty() {
             self.steps.take()?;
-            match rustix::io::write(file, content) {
+            match rustix::io::write(&file, content) {
                 Ok(n) => content = &content[n..],
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
             }
         }
-        if self.durable {
+        Ok(file)
+    }
+
+    /// Makes the content of both files durable. The writing of both is started before either is waited for:
+    /// that makes one commit of the file system's journal where there would be two.
+    fn flush(&self, files: [&OwnedFd; 2]) -> std::result::Result<(), Errno> {
+        if !self.durable {
+            return Ok(());
+        }
+        for file in files {
+            // Of all advice, that the content is not needed in memory is the one that starts writing it out.
+            let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+        for file in files {
             self.steps.take()?;
             rustix::fs::fdatasync(file)?;
         }
         Ok(())
+    }
+
+    fn name_lease(&self, file: &OwnedFd, (name, content): (&str, &[u8])) -> std::result::Result<(), Errno> {
+        use std::os::fd::AsRawFd;
+        if !self.unnamed.get() {
+            return self.name_passing(name);
+        }
+        self.steps.take()?;
+        let mut named = rustix::fs::linkat(file, "", &self.dir, name, AtFlags::EMPTY_PATH);
+        if named == Err(Errno::NOENT) {
+            // Without CAP_DAC_READ_SEARCH (a user namespace) the kernel wants the way through /proc.
+            let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+            named = rustix::fs::linkat(rustix::fs::CWD, link, &self.dir, name, AtFlags::SYMLINK_FOLLOW);
+        }
+        if named == Err(Errno::NOENT) {
+            self.unnamed.set(false);
+            let file = self.passing_file(PASSING_LEASE, content)?;
+            self.flush([&file, &file])?;
+            return self.name_passing(name);
+        }
+        named
+    }
+
+    /// Gives the file that is on its way its name, which must be free.
+    fn name_passing(&self, name: &str) -> std::result::Result<(), Errno> {
+        self.steps.take()?;
+        let named = match rustix::fs::linkat(&self.dir, PASSING_LEASE, &self.dir, name, AtFlags::empty()) {
+            // FAT has no links.
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                // Nobody else makes the name between these two calls: we hold the lock.
+                if !self.has(name) {
+                    return rustix::fs::renameat(&self.dir, PASSING_LEASE, &self.dir, name);
+                }
+                Err(Errno::EXIST)
+            }
+            other => other,
+        };
+        // What cannot be removed now is removed by the next scan.
+        let _ = self.remove(PASSING_LEASE);
+        named
     }
 
     /// Removes a file. One that is not there is as good as removed.

@@ -23,7 +23,7 @@ pub struct LeaseDir {
     /// Closing it unlocks.
     _lock: OwnedFd,
     index_dir: Option<PathBuf>,
-    known: Option<Known>,
+    pub(crate) known: Option<Known>,
     /// Whether a file was made or removed since the last `settle`.
     pub(crate) changed: bool,
 }
