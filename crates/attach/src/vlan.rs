@@ -159,10 +159,10 @@ fn add(request: &Request, conf: &Conf, ipam: &Ipam) -> Result<CniResult> {
 
 /// Why the kernel refused the link, when we know better than its error number.
 fn explain(error: &Error, conf: &Conf, parent: &Link, creator: &mut Netlink) -> Option<String> {
-    let Error::Kernel(kernel) = error else { return None };
-    match kernel.errno()? {
-        // Absent: the link that is in the way is not an earlier one of this attachment.
-        Errno::EXIST | Errno::NODEV => {
+    let Error::Kernel(kernel @ kernel::Error::Refused { op, errno, .. }) = error else { return None };
+    match *errno {
+        // The second: nothing of an earlier try of this attachment was there to be deleted out of the way.
+        Errno::EXIST | Errno::NODEV if *errno == Errno::EXIST || op.starts_with("delete") => {
             let links = creator.links().unwrap_or_default();
             let holder = links.iter().find(|link| conf.is_of(link, parent) && link.parent_nsid.is_none());
             let place = match holder {

@@ -1,7 +1,5 @@
 //! Which rules and routes make an interface's addresses route by source; no system call here.
 
-use std::collections::BTreeSet;
-
 use cni::IpConfig;
 use ipnet::IpNet;
 use kernel::uapi::{RT_SCOPE_LINK, RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, RTN_UNICAST};
@@ -33,14 +31,14 @@ pub(crate) fn rules_only(ips: &[&IpConfig], table: u32) -> Vec<Rule> {
 /// A table per address, with its default route and what the main table has for interface `index`.
 /// `rules` and `routes` are all of the namespace.
 pub(crate) fn plan(ips: &[&IpConfig], config: &Config, index: u32, rules: &[Rule], routes: &[Route]) -> Plan {
-    let mut used: BTreeSet<u32> =
+    let mut used: Vec<u32> =
         rules.iter().map(|rule| rule.table).chain(routes.iter().map(|route| route.table)).collect();
     let mains: Vec<&Route> =
         routes.iter().filter(|route| route.table == RT_TABLE_MAIN && is_by(route, index)).collect();
     let mut plan = Plan::default();
     for ip in ips {
         let table = free_table(&used);
-        used.insert(table);
+        used.push(table);
         plan.rules.push(Rule::from_net(host(ip), table));
         if let Some(gateway) = config.gateway_of(ip) {
             plan.routes.push(Route { table, ..Route::default_via(gateway).dev(index) });
@@ -78,7 +76,7 @@ pub(crate) fn is_own_table(table: u32) -> bool {
 }
 
 /// The first table that no rule and no route names.
-fn free_table(used: &BTreeSet<u32>) -> u32 {
+fn free_table(used: &[u32]) -> u32 {
     (FIRST_TABLE..).find(|table| is_own_table(*table) && !used.contains(table)).unwrap_or(FIRST_TABLE)
 }
 
@@ -112,6 +110,8 @@ fn is_link_local(route: &Route) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use kernel::uapi::RTPROT_KERNEL;
 
