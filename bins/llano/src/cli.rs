@@ -10,18 +10,17 @@ use clap::{Parser, Subcommand, ValueEnum};
     name = "llano",
     version,
     max_term_width = 100,
-    propagate_version = true,
     disable_help_subcommand = true,
     after_help = "\
 Start here:
-  llano lab demo              two hosts, a switch and a gateway on this machine; containers on their LAN
-  llano lab up two-hosts      a lab to try things in: llano lab exec host1 -- ip address
+  llano lab demo              see it working: containers on the LAN of a small lab
+  llano lab up two-hosts      a lab to try things in
   llano lab --help            everything about labs
 
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong use."
 )]
 pub(crate) struct Cli {
-    /// How to print what was found out: for people or for programs
+    /// Print for people (text) or for programs (json)
     #[arg(long, short, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub(crate) output: Format,
     #[command(subcommand)]
@@ -31,9 +30,9 @@ pub(crate) struct Cli {
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Aligned text
+    // Aligned, for people.
     Text,
-    /// One JSON document
+    // One document, for programs.
     Json,
 }
 

@@ -1,4 +1,5 @@
 //! `llano lab` as it is typed: exit codes, output, and the demo.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::process::{Command, Output};

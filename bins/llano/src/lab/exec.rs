@@ -12,11 +12,12 @@ use crate::output::Out;
 #[command(after_help = "\
 Examples:
   llano lab exec host1 -- ip address
-  llano lab exec host1/web1 -- ip route       in a container of host1 (/run/netns/web1 there)
+  llano lab exec host1/web1 -- ip route       in a container of host1
   llano lab exec host1                        a shell
 
-The command sees this machine's files, with a /run, /etc/cni, /opt/cni, /var/lib/cni and /var/lib/llano of the host's
-own. Its exit code is this command's; 127 means that it was not found.")]
+The command sees this machine's files, with a /run, /etc/cni, /opt/cni,
+/var/lib/cni and /var/lib/llano of the host's own. Its exit code is this
+command's; 127 means that it was not found.")]
 pub(crate) struct Exec {
     /// The lab; not needed when there is only one
     #[arg(long, short, value_name = "NAME")]

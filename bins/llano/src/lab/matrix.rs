@@ -11,8 +11,8 @@ use crate::output::{Colour, Out, Text, head, trip};
 /// Ping between every pair.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Rows ping, columns are pinged; a cell is the round trip, or why there is none. The exit code is 1 when a ping of the
-matrix failed, so that a script can wait for a network to work.")]
+Rows ping, columns are pinged; a cell is the round trip, or why there is none.
+The exit code is 1 when a ping failed, so that a script can wait for a network.")]
 pub(crate) struct Args {
     /// The lab; not needed when there is only one
     #[arg(long, short, value_name = "NAME")]

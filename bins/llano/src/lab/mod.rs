@@ -9,7 +9,7 @@ mod up;
 use std::process::ExitCode;
 
 use ::lab::Lab;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 
 use crate::output::Out;
@@ -17,8 +17,9 @@ use crate::output::Out;
 /// The commands about labs.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-A lab is a set of hosts, routers and switches made of namespaces. It uses no interface of this machine, needs
-root, and stays until it is taken down. Several may be up at once.
+A lab is a set of hosts, routers and switches made of namespaces. It uses no
+interface of this machine, needs root, and stays until it is taken down.
+Several may be up at once.
 
   llano lab demo                          see it all working, ten seconds
   llano lab examples                      labs that come with the program
@@ -27,7 +28,8 @@ root, and stays until it is taken down. Several may be up at once.
   llano lab matrix                        who reaches whom
   llano lab down                          take it down
 
-  llano lab show two-hosts > mine.yaml    a beginning for your own; then: llano lab up mine.yaml")]
+  llano lab show two-hosts > mine.yaml    a beginning for your own
+  llano lab up mine.yaml")]
 pub(crate) enum Command {
     /// Bring a lab up from a YAML file or a built-in example
     Up(up::Up),
@@ -84,7 +86,7 @@ fn of_lab(name: &str, error: ::lab::Error) -> anyhow::Error {
     use ::lab::Error;
     match error {
         Error::Spec { .. } | Error::Io { .. } | Error::Network { .. } | Error::Yaml(_) => {
-            Err::<(), _>(error).with_context(|| format!("lab {name}")).unwrap_err()
+            anyhow::Error::new(error).context(format!("lab {name}"))
         }
         other => other.into(),
     }

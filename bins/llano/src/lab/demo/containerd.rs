@@ -134,11 +134,11 @@ pub(super) fn stop(host: &Host, mut pod: Pod) -> anyhow::Result<()> {
 fn running(host: &Host, name: &str) -> anyhow::Result<Option<u32>> {
     let list = ctr(host, &["task", "ls"])?;
     let line = list.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
-    let found = line.filter_map(|words| match words.as_slice() {
+    let mut found = line.filter_map(|words| match words.as_slice() {
         [task, pid, "RUNNING"] if *task == name => pid.parse().ok(),
         _ => None,
     });
-    Ok(found.last())
+    Ok(found.next())
 }
 
 fn ctr(host: &Host, args: &[&str]) -> anyhow::Result<String> {

@@ -20,13 +20,14 @@ use crate::output::Out;
 /// Show containers on a LAN.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Everything happens in namespaces: no interface, address or file of this machine is touched. It takes a few seconds
-and cleans up after itself, also when it is interrupted.
+Everything happens in namespaces: no interface, address or file of this
+machine is touched. It takes a few seconds and cleans up after itself, also
+when it is interrupted.
 
 Examples:
   llano lab demo
-  llano lab demo --keep                   then: llano lab exec host1 -- ip address; llano lab matrix; llano lab down
-  llano lab demo --runtime containerd     real containers: containerd and `ctr run --cni` on each host")]
+  llano lab demo --keep                   then look around: llano lab matrix
+  llano lab demo --runtime containerd     a containerd and ctr run --cni on each host")]
 pub(crate) struct Demo {
     /// Leave the lab and its containers up for looking around
     #[arg(long)]
@@ -42,9 +43,9 @@ pub(crate) struct Demo {
 /// What runs the containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Runtime {
-    /// A network namespace and a process in it; nothing to install
+    /// A namespace and a process in it
     Netns,
-    /// containerd with runc, an image of busybox; needs containerd, runc and busybox-static
+    /// Real containers; needs containerd, runc and busybox-static
     Containerd,
 }
 
@@ -56,6 +57,6 @@ pub(crate) fn run(args: &Demo, out: &mut Out) -> anyhow::Result<ExitCode> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let plugin = crate::bins::llano_cni()?;
-    let stage = stage::Stage::build(&args.name, args.runtime, plugin, args.keep, stop)?;
+    let stage = stage::Stage::build(&args.name, args.runtime, &plugin, args.keep, stop)?;
     story::tell(stage, out)
 }

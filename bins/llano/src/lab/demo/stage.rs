@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ impl Stage {
     pub(super) fn build(
         name: &str,
         runtime: Runtime,
-        plugin: PathBuf,
+        plugin: &Path,
         keep: bool,
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
@@ -46,7 +46,7 @@ impl Stage {
         let stage = Stage { lab, pods: Vec::new(), took: begin.elapsed(), keep, runtime, stop };
         for name in HOSTS {
             let host = stage.lab.host(name)?;
-            host.run_in(|| Plugins::install(&plugin, Path::new("/opt/cni/bin")))??;
+            host.run_in(|| Plugins::install(plugin, Path::new("/opt/cni/bin")))??;
             if runtime == Runtime::Containerd {
                 containerd::begin(host)?;
             }
