@@ -253,4 +253,16 @@ mod tests {
         assert_eq!(answer(true, &refusal, 7, 1), Answer::Unreachable);
         assert_eq!(answer(true, &refusal, 8, 1), Answer::Other);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_packet_breaks_the_reader(v4: bool, packet: Vec<u8>) {
+            let _ = answer(v4, &packet, 1, 2);
+        }
+
+        #[test]
+        fn the_own_request_is_no_answer(v4: bool, id: u16, sequence: u16, size in 0usize..200) {
+            proptest::prop_assert_eq!(answer(v4, &request(v4, id, sequence, size), id, sequence), Answer::Other);
+        }
+    }
 }

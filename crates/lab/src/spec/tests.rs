@@ -103,3 +103,42 @@ links: [ { between: [a.x, b.y], mtu: 9000 }, { between: [s, t] } ]
     assert_eq!(spec.links[0].between.each_ref().map(ToString::to_string), ["a.x", "b.y"]);
     assert_eq!(spec.links[1].between, [End::Switch("s".into()), End::Switch("t".into())]);
 }
+
+#[test]
+fn the_readme_shows_a_valid_lab() {
+    let readme = include_str!("../../README.md");
+    let yaml = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let spec = LabSpec::parse(yaml).unwrap();
+    assert_eq!(spec.nodes.len(), 3);
+}
+
+proptest::proptest! {
+    /// Any text, and any text made of our own words, is read or refused.
+    #[test]
+    fn no_text_breaks_the_reader(text: String, words in proptest::collection::vec(
+        proptest::sample::select(vec![
+            "hosts", "routers", "switches", "links", "interfaces", "eth0", "switch", "lan", "addresses", "between",
+            "10.0.0.1/24", "mtu", "1500", ": ", "{", "}", "[", "]", ", ", "\n", "  ", "- ", "&a ", "*a", "!t ", "<<", "null",
+        ]),
+        0..40,
+    )) {
+        let _ = LabSpec::parse(&text);
+        let _ = LabSpec::parse(&words.concat());
+    }
+
+    /// Every description of this shape is valid, and nothing of it is lost.
+    #[test]
+    fn hosts_are_read_as_they_were_written(count in 1u8..20, mtu in 68u32..=65535, hairpin: bool) {
+        let hosts: String = (1..=count)
+            .map(|n| format!("  h{n}: {{ interfaces: {{ eth0: {{ switch: s, addresses: 10.0.0.{n}/24, mtu: {mtu}, hairpin: {hairpin} }} }} }}\n"))
+            .collect();
+        let spec = LabSpec::parse(&format!("switches: [s]\nhosts:\n{hosts}")).unwrap();
+        proptest::prop_assert_eq!(spec.nodes.len(), usize::from(count));
+        for (n, node) in (1..=count).zip(&spec.nodes) {
+            let interface = &node.interfaces[0];
+            proptest::prop_assert_eq!(&node.name, &format!("h{n}"));
+            proptest::prop_assert_eq!((interface.mtu, interface.hairpin), (Some(mtu), hairpin));
+            proptest::prop_assert_eq!(interface.addresses[0].to_string(), format!("10.0.0.{n}/24"));
+        }
+    }
+}
