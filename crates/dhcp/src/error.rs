@@ -83,13 +83,15 @@ impl From<Error> for cni::Error {
             Error::Cni(error) => error,
             Error::Gone { .. } => cni::Error::coded(cni::code::INVALID_NETNS, text),
             Error::File { .. } | Error::Store { .. } => cni::Error::io(text),
-            Error::Kernel(kernel::Error::NotANamespace { .. } | kernel::Error::NotANetworkNamespace { .. }) => {
-                cni::Error::netns(text)
-            }
+            Error::Kernel(
+                kernel::Error::NotANamespace { .. } | kernel::Error::NotANetworkNamespace { .. },
+            ) => cni::Error::netns(text),
             Error::NoAnswer { .. } => cni::Error::unavailable(text),
-            Error::Kernel(_) | Error::AlreadyRunning { .. } | Error::NotEthernet { .. } | Error::Pidfile { .. } | Error::Activation(_) => {
-                cni::Error::internal(text)
-            }
+            Error::Kernel(_)
+            | Error::AlreadyRunning { .. }
+            | Error::NotEthernet { .. }
+            | Error::Pidfile { .. }
+            | Error::Activation(_) => cni::Error::internal(text),
         }
     }
 }

@@ -58,8 +58,13 @@ const DEFAULT_PARAMETERS: [u8; 12] = [
 ];
 
 /// Options the client sets itself: a configuration that sets them would break the exchange.
-const OURS: [u8; 5] =
-    [option::OVERLOAD, option::MESSAGE_TYPE, option::SERVER_ID, option::PARAMETERS, option::REQUESTED_ADDRESS];
+const OURS: [u8; 5] = [
+    option::OVERLOAD,
+    option::MESSAGE_TYPE,
+    option::SERVER_ID,
+    option::PARAMETERS,
+    option::REQUESTED_ADDRESS,
+];
 
 /// The longest an ADD may take: kubelet gives up after four minutes.
 pub const MOST_SECONDS: u32 = 210;
@@ -124,7 +129,11 @@ impl Settings {
                 }
             }
             if !settings.ipv4 && !settings.ipv6 {
-                return Err(cni::Error::config("ipam.families", "[]", "a list with \"ipv4\", \"ipv6\" or both"));
+                return Err(cni::Error::config(
+                    "ipam.families",
+                    "[]",
+                    "a list with \"ipv4\", \"ipv6\" or both",
+                ));
             }
         }
         settings.priority = ipam.u32("priority")?.filter(|p| *p > 0);
@@ -198,7 +207,8 @@ impl Settings {
 
 /// `option`: a number, also as text, or a name.
 fn option_code(entry: &cni::json::Object<'_>) -> cni::Result<u8> {
-    const ALLOWED: &str = "a number from 1 to 254, or a name such as \"host-name\", \"user-class\" or \"routers\"";
+    const ALLOWED: &str =
+        "a number from 1 to 254, or a name such as \"host-name\", \"user-class\" or \"routers\"";
     let Some(node) = entry.get("option") else { return Err(entry.missing("option", ALLOWED)) };
     let number = match node.string() {
         Ok(text) => match OPTION_NAMES.iter().find(|(name, _)| *name == text) {

@@ -39,7 +39,9 @@ fn a_hundred_adds_at_once_start_one_daemon() {
     // One thread, and no descriptor for an idle lease.
     let pid = bench.daemons()[0];
     assert_eq!(std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count(), 1);
-    wait("idle leases to hold no descriptor", || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() < 16);
+    wait("idle leases to hold no descriptor", || {
+        std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() < 16
+    });
     thread::scope(|scope| {
         let calls: Vec<_> = pods.iter().map(|pod| scope.spawn(|| bench.del(pod, &ipam))).collect();
         calls.into_iter().for_each(|call| call.join().unwrap().unwrap());
@@ -52,12 +54,11 @@ fn a_hundred_adds_at_once_start_one_daemon() {
 fn leases_survive_a_killed_daemon() {
     let bench = Bench::new();
     let server = bench.dnsmasq("one", &SHORT);
-    let mut daemon = bench.daemon(&[]);
+    let daemon = bench.daemon(&[]);
     let pod = bench.host().container("pod").unwrap();
     let ipam = json!({"families": ["ipv4"]});
     let answer = bench.add(&pod, &ipam).unwrap();
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    drop(daemon);
     assert!(bench.daemons().is_empty());
     // CHECK starts the next daemon, over the stale socket.
     bench.check(&pod, &ipam, &answer).unwrap();
@@ -75,14 +76,12 @@ fn a_daemon_ends_cleanly_and_the_next_goes_on() {
     let bench = Bench::new();
     let server = bench.dnsmasq("one", &[RANGE]);
     let pidfile = bench.file("pid");
-    let mut daemon = bench.daemon(&["--pidfile", pidfile.to_str().unwrap()]);
+    let daemon = bench.daemon(&["--pidfile", pidfile.to_str().unwrap()]);
     let text = std::fs::read_to_string(&pidfile).unwrap();
-    assert_eq!(text.trim(), daemon.id().to_string());
+    assert_eq!(text.trim(), daemon.pid().as_raw_nonzero().to_string());
     let pod = bench.host().container("pod").unwrap();
     bench.add(&pod, &json!({})).unwrap();
-    let pid = rustix::process::Pid::from_child(&daemon);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert!(daemon.wait().unwrap().success());
+    assert!(daemon.terminate());
     assert!(!pidfile.exists());
     assert!(!bench.host().run_in(|| Path::new("/run/llano/dhcp.sock").exists()).unwrap());
     assert!(server.leases().contains("10.77.0."), "ending is not releasing");
@@ -94,14 +93,12 @@ fn a_daemon_ends_cleanly_and_the_next_goes_on() {
 #[test]
 fn a_second_daemon_is_refused() {
     let bench = Bench::new();
-    let mut first = bench.daemon(&[]);
+    let _first = bench.daemon(&[]);
     let mut second = bench.host().command(netns_tests::bin_dir().join("llano")).unwrap();
     let output = second.arg("dhcp").output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("served by another daemon"), "{text}");
-    first.kill().unwrap();
-    first.wait().unwrap();
 }
 
 #[test]
@@ -133,25 +130,23 @@ fn del_that_finds_no_daemon_and_no_llano_is_done_by_the_next_daemon() {
     std::fs::create_dir(&alone).unwrap();
     std::fs::copy(netns_tests::bin_dir().join("llano-cni"), alone.join("llano-cni")).unwrap();
     let plugins = Plugins::install(&alone.join("llano-cni"), &alone.join("cni")).unwrap();
-    let mut daemon = bench.daemon(&[]);
+    let daemon = bench.daemon(&[]);
     let pod = bench.host().container("pod").unwrap();
     let ipam = json!({});
     bench.add(&pod, &ipam).unwrap();
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    drop(daemon);
     // `dhcp` by its own name, as a foreign main plugin calls it: the link stays.
     let call = Call { container: &pod, ifname: "eth0", id: "pod", args: "" };
     let mut config = conf(&ipam);
     config["type"] = json!("dhcp");
     plugins.del(&config, &call, &Value::Null).unwrap();
     assert!(server.leases().contains("10.77.0."));
-    let mut daemon = bench.daemon(&[]);
+    let daemon = bench.daemon(&[]);
     wait("the lease to be free", || !server.leases().contains("10.77.0."));
     assert!(bench.leases().is_empty());
     let spool = || std::fs::read_dir("/var/lib/llano/dhcp/spool").unwrap().count();
     assert_eq!(bench.host().run_in(spool).unwrap(), 0);
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    drop(daemon);
 }
 
 #[test]
@@ -245,4 +240,74 @@ fn an_add_repeated_gets_the_same_and_a_new_link_asks_for_the_old_address() {
     assert_eq!(second.addresses(), first.addresses());
     bench.del(&pod, &ipam).unwrap();
     wait("the lease to be free", || !server.leases().contains("10.77.0."));
+}
+
+#[test]
+fn systemd_may_hold_the_socket() {
+    let bench = Bench::new();
+    let _server = bench.dnsmasq("one", &[RANGE]);
+    let listen = "/run/llano/dhcp.sock";
+    bench.host().run_in(|| std::fs::create_dir_all("/run/llano").unwrap()).unwrap();
+    let mut command = bench.host().command("/usr/bin/systemd-socket-activate").unwrap();
+    command.arg("--listen").arg(listen).arg(netns_tests::bin_dir().join("llano")).arg("dhcp");
+    let mut activator = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    wait("systemd to listen", || bench.host().run_in(|| Path::new(listen).exists()).unwrap());
+    let pod = bench.host().container("pod").unwrap();
+    let ipam = json!({});
+    bench.add(&pod, &ipam).unwrap();
+    assert_eq!(bench.daemons(), [i32::try_from(activator.id()).unwrap()], "the one that systemd started");
+    bench.del(&pod, &ipam).unwrap();
+    let pid = rustix::process::Pid::from_child(&activator);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(activator.wait().unwrap().success());
+    assert!(bench.host().run_in(|| Path::new(listen).exists()).unwrap(), "the file is systemd's");
+}
+
+#[test]
+fn a_daemon_may_see_the_host_below_a_prefix() {
+    let bench = Bench::new();
+    let _server = bench.dnsmasq("one", &[RANGE]);
+    let prefix = bench.file("host");
+    std::os::unix::fs::symlink("/", &prefix).unwrap();
+    let daemon = bench.daemon(&["--host-prefix", prefix.to_str().unwrap()]);
+    let pod = bench.host().container("pod").unwrap();
+    let ipam = json!({});
+    bench.add(&pod, &ipam).unwrap();
+    let netns = bench.leases()[0]["netns"].as_str().unwrap().to_owned();
+    assert!(netns.starts_with(prefix.to_str().unwrap()), "{netns}");
+    bench.del(&pod, &ipam).unwrap();
+    assert!(daemon.terminate());
+}
+
+#[test]
+fn a_stranger_is_not_served() {
+    let bench = Bench::new();
+    let _daemon = bench.daemon(&[]);
+    let mode = |path: &'static str| {
+        use std::os::unix::fs::PermissionsExt;
+        bench.host().run_in(move || std::fs::metadata(path).unwrap().permissions().mode() & 0o777).unwrap()
+    };
+    assert_eq!((mode("/run/llano"), mode("/run/llano/dhcp.sock")), (0o700, 0o600));
+    // Even with the permissions opened by somebody, the daemon looks at who calls.
+    let open = |path: &str, mode: u32| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    bench.host().run_in(|| (open("/run/llano", 0o755), open("/run/llano/dhcp.sock", 0o666))).unwrap();
+    let ask = |uid: &str| {
+        let mut command = bench.host().command("/usr/bin/setpriv").unwrap();
+        command.args([
+            "--reuid",
+            uid,
+            "--clear-groups",
+            "curl",
+            "--silent",
+            "--unix-socket",
+            "/run/llano/dhcp.sock",
+        ]);
+        command.arg("http://localhost/leases").output().unwrap()
+    };
+    assert_eq!(ask("0").stdout, b"[]");
+    let refused = ask("65534");
+    assert!(!refused.status.success() && refused.stdout.is_empty());
 }

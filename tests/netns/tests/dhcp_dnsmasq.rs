@@ -6,7 +6,7 @@ mod dhcp;
 use std::time::Duration;
 
 use dhcp::{Bench, addresses, gateway, wait};
-use kernel::{Address, Change, Netlink};
+use kernel::Netlink;
 use serde_json::json;
 
 const RANGE: &str = "--dhcp-range=10.77.0.50,10.77.0.200,2m";
@@ -31,7 +31,7 @@ fn add_check_del_of_a_macvlan() {
     let answer = bench.add(&pod, &ipam).unwrap();
     assert_eq!(answer.addresses().len(), 1);
     let address = answer.addresses()[0].to_string();
-    assert_eq!(addresses(&pod), [address.clone()]);
+    assert_eq!(addresses(&pod), std::slice::from_ref(&address));
     // Option 121 decides, not option 3, which dnsmasq sends too.
     assert_eq!(gateway(&pod).as_deref(), Some("10.77.0.2"));
     let routes = answer.json["routes"].as_array().unwrap();
@@ -45,7 +45,10 @@ fn add_check_del_of_a_macvlan() {
     assert!(lab::Ping::new("10.77.0.1".parse().unwrap()).count(3).run(pod.net()).is_ok());
     bench.check(&pod, &ipam, &answer).unwrap();
     let rows = bench.leases();
-    assert_eq!((rows.len(), &rows[0]["state"], &rows[0]["addresses"][0]), (1, &json!("Bound"), &json!(address)));
+    assert_eq!(
+        (rows.len(), &rows[0]["state"], &rows[0]["addresses"][0]),
+        (1, &json!("Bound"), &json!(address))
+    );
 
     bench.del(&pod, &ipam).unwrap();
     wait("the server to take the lease back", || !server.leases().contains("10.77.0."));
@@ -87,11 +90,19 @@ fn a_lease_is_renewed_at_t1_with_unicast_from_its_address() {
     wait("three renewals", || server.count("DHCPACK(") >= 4);
     let frames = capture.stop().unwrap();
     let address = answer.address().unwrap().to_string();
-    let to_server = |f: &&lab::Frame| f.ethertype() == Some(0x0800) && f.bytes[23] == 17 && f.bytes[36..38] == [0, 67];
+    let to_server =
+        |f: &&lab::Frame| f.ethertype() == Some(0x0800) && f.bytes[23] == 17 && f.bytes[36..38] == [0, 67];
     let requests: Vec<_> = frames.iter().filter(to_server).collect();
     assert!(requests.len() >= 3);
     for frame in requests {
-        let ip = |at: usize| std::net::Ipv4Addr::new(frame.bytes[at], frame.bytes[at + 1], frame.bytes[at + 2], frame.bytes[at + 3]);
+        let ip = |at: usize| {
+            std::net::Ipv4Addr::new(
+                frame.bytes[at],
+                frame.bytes[at + 1],
+                frame.bytes[at + 2],
+                frame.bytes[at + 3],
+            )
+        };
         assert_eq!((ip(26).to_string(), ip(30).to_string()), (address.clone(), "10.77.0.1".to_owned()));
     }
     assert_eq!(server.count("DHCPDISCOVER("), 1);
@@ -125,7 +136,9 @@ fn a_nak_while_renewing_readdresses_the_pod() {
     one.stop();
     // The same LAN, another range: an authoritative server refuses the old address.
     let two = bench.dnsmasq("two", &["--dhcp-range=10.77.0.210,10.77.0.220,2m"]);
-    wait("another address on the link", || addresses(&pod).iter().any(|a| a.starts_with("10.77.0.21") || a.starts_with("10.77.0.22")));
+    wait("another address on the link", || {
+        addresses(&pod).iter().any(|a| a.starts_with("10.77.0.21") || a.starts_with("10.77.0.22"))
+    });
     let now = addresses(&pod);
     assert_eq!(now.len(), 1, "the old address is gone: {now:?}");
     assert_ne!(now[0], before);
@@ -140,10 +153,7 @@ fn an_address_in_use_is_declined_and_another_taken() {
     let bench = Bench::new();
     let server = bench.dnsmasq("one", &[RANGE, "--dhcp-sequential-ip"]);
     // Somebody on the LAN has the first address, and the server does not know.
-    let squatter = bench.lab.host("two").unwrap();
-    let mut netlink = Netlink::open_in(squatter.net()).unwrap();
-    let index = netlink.index_of("eth0").unwrap().unwrap();
-    netlink.apply(&Change::AddAddress(Address::new(index, "10.77.0.50/24".parse().unwrap()))).unwrap();
+    bench.squat("10.77.0.50/24");
     let pod = bench.host().container("pod").unwrap();
     let answer = bench.add(&pod, &json!({})).unwrap();
     assert_eq!(server.count("DHCPDECLINE("), 1);

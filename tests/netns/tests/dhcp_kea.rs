@@ -4,7 +4,6 @@
 mod dhcp;
 
 use dhcp::{Bench, addresses, wait};
-use kernel::{Address, Change, Netlink};
 use serde_json::{Value, json};
 
 /// Leases of eight seconds.
@@ -42,7 +41,9 @@ fn renewal_keeps_an_eight_second_lease_and_release_frees_it() {
     wait("five grants", || server.leases().matches(&address).count() >= 5);
     assert_eq!(addresses(&pod), [answer.addresses()[0].to_string()]);
     bench.del(&pod, &json!({})).unwrap();
-    wait("the lease to be released", || server.log().contains("DHCP4_RELEASE ") || server.log().contains("DHCP4_RELEASE\n"));
+    wait("the lease to be released", || {
+        server.log().contains("DHCP4_RELEASE ") || server.log().contains("DHCP4_RELEASE\n")
+    });
     // The next pod may have it at once: a pool of one shows that it is free.
     wait("a lifetime of zero in the file", || {
         let last = server.leases().lines().rfind(|l| l.starts_with(&address)).map(str::to_owned);
@@ -73,12 +74,12 @@ fn without_server_the_address_goes_with_the_lease_and_comes_back_with_the_server
     server.stop();
     // Granted at most two seconds before the server went: for the next four the lease holds for sure.
     std::thread::sleep(std::time::Duration::from_secs(4));
-    assert_eq!(addresses(&pod), [address.clone()], "kept while the lease lasts");
+    assert_eq!(addresses(&pod), std::slice::from_ref(&address), "kept while the lease lasts");
     wait("the address to leave the link", || addresses(&pod).is_empty());
     assert!(bench.check(&pod, &json!({}), &answer).is_err());
     assert_eq!(bench.leases()[0]["addresses"], json!([]));
     let server = bench.kea("one", 4, v4("10.77.0.50-10.77.0.60"));
-    wait("the address to come back", || addresses(&pod) == [address.clone()]);
+    wait("the address to come back", || addresses(&pod) == std::slice::from_ref(&address));
     wait("the route to come back", || dhcp::gateway(&pod).as_deref() == Some("10.77.0.1"));
     bench.check(&pod, &json!({}), &answer).unwrap();
     bench.del(&pod, &json!({})).unwrap();
@@ -106,21 +107,12 @@ fn a_short_absence_of_the_server_changes_nothing() {
 fn a_conflict_is_declined() {
     let bench = Bench::new();
     let server = bench.kea("one", 4, v4("10.77.0.50-10.77.0.51"));
-    squat(&bench, "10.77.0.50/24");
+    bench.squat("10.77.0.50/24");
     let pod = bench.host().container("pod").unwrap();
     let answer = bench.add(&pod, &json!({})).unwrap();
     assert_eq!(answer.addresses()[0].to_string(), "10.77.0.51/24");
     assert!(server.log().contains("DHCP4_DECLINE_LEASE"));
     bench.del(&pod, &json!({})).unwrap();
-}
-
-fn squat(bench: &Bench, address: &str) {
-    let host = bench.lab.host("two").unwrap();
-    let mut netlink = Netlink::open_in(host.net()).unwrap();
-    let index = netlink.index_of("eth0").unwrap().unwrap();
-    let flags = kernel::uapi::IFA_F_NODAD;
-    let address = Address::new(index, address.parse().unwrap()).with_flags(flags);
-    netlink.apply(&Change::AddAddress(address)).unwrap();
 }
 
 #[test]
@@ -136,7 +128,11 @@ fn ipv6_is_got_renewed_and_released() {
         assert_eq!(addresses(&pod), [format!("{address}/128")]);
         wait("three grants", || server.leases().matches(&format!("{address},")).count() >= 3);
         assert!(server.log().contains("RENEW"), "rapid {rapid}");
-        assert_eq!(server.log().contains("DHCP6_LEASE_ADVERT"), !rapid, "rapid commit needs two messages, not four");
+        assert_eq!(
+            server.log().contains("DHCP6_LEASE_ADVERT"),
+            !rapid,
+            "rapid commit needs two messages, not four"
+        );
         bench.check(&pod, &ipam, &answer).unwrap();
         bench.del(&pod, &ipam).unwrap();
         wait("the lease to be released", || server.log().contains("DHCP6_RELEASE_NA"));
@@ -149,7 +145,7 @@ fn ipv6_conflict_is_declined() {
     let bench = Bench::new();
     let server = bench.kea("one", 6, v6(60, false));
     // Kea's first choice is the first of the pool.
-    squat(&bench, "2001:db8:77::100/64");
+    bench.squat("2001:db8:77::100/64");
     let pod = bench.host().container("pod").unwrap();
     let ipam = json!({"families": [IPV6]});
     let answer = bench.add(&pod, &ipam).unwrap();

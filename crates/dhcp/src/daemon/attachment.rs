@@ -62,7 +62,13 @@ impl Attachment {
     ///
     /// # Errors
     /// The configuration is wrong, or the link is not there.
-    pub(super) fn start(request: Request, call: String, waiting: Waiting, before: Option<&Record>, world: &World) -> Result<Self> {
+    pub(super) fn start(
+        request: Request,
+        call: String,
+        waiting: Waiting,
+        before: Option<&Record>,
+        world: &World,
+    ) -> Result<Self> {
         let settings = Settings::parse(&request)?;
         let place = Self::locate(&request, world)?;
         let now = world.now();
@@ -124,7 +130,13 @@ impl Attachment {
         Place::find(&world.host_path(netns), &request.env.ifname)
     }
 
-    fn at(request: Request, call: String, settings: Settings, place: Place, waiting: Option<Waiting>) -> Self {
+    fn at(
+        request: Request,
+        call: String,
+        settings: Settings,
+        place: Place,
+        waiting: Option<Waiting>,
+    ) -> Self {
         Attachment {
             request,
             call,
@@ -162,7 +174,12 @@ impl Attachment {
     fn config_v6(&self) -> v6::Config {
         let env = &self.request.env;
         v6::Config {
-            duid: identity::duid(self.settings.client_id, &env.container_id, &self.request.name, self.place.mac),
+            duid: identity::duid(
+                self.settings.client_id,
+                &env.container_id,
+                &self.request.name,
+                self.place.mac,
+            ),
             iaid: identity::iaid(&env.ifname),
             rapid_commit: true,
             probe: self.probe(),
@@ -195,7 +212,9 @@ impl Attachment {
             line.receive(now, self.place.mac);
             line.on_time(now);
         }
-        while let Some(event) = self.v4.as_mut().map(|l| l.next_event(now, &self.place)).transpose()?.flatten() {
+        while let Some(event) =
+            self.v4.as_mut().map(|l| l.next_event(now, &self.place)).transpose()?.flatten()
+        {
             let new = match event {
                 line4::Event::Granted(held) => {
                     tracing::info!(key = self.key(), address = %held.lease.address, server = %held.lease.server, seconds = held.lease.seconds, "IPv4 lease");
@@ -214,7 +233,9 @@ impl Attachment {
                 self.place.readdress_v4(&self.settings, old.as_ref(), new)?;
             }
         }
-        while let Some(event) = self.v6.as_mut().map(|l| l.next_event(now, &self.place)).transpose()?.flatten() {
+        while let Some(event) =
+            self.v6.as_mut().map(|l| l.next_event(now, &self.place)).transpose()?.flatten()
+        {
             let new = match event {
                 line6::Event::Granted(held) => {
                     tracing::info!(key = self.key(), address = %held.lease.addresses[0].address, "IPv6 lease");
@@ -245,7 +266,8 @@ impl Attachment {
 
     /// The result, once every wanted family has its lease.
     pub(super) fn result(&self) -> Option<CniResult> {
-        let whole = (!self.settings.ipv4 || self.held_v4.is_some()) && (!self.settings.ipv6 || self.held_v6.is_some());
+        let whole = (!self.settings.ipv4 || self.held_v4.is_some())
+            && (!self.settings.ipv6 || self.held_v6.is_some());
         let (v4, v6) = (self.held_v4.as_ref().map(|h| &h.lease), self.held_v6.as_ref().map(|h| &h.lease));
         whole.then(|| answer::result(&self.settings, v4, v6))
     }
@@ -287,7 +309,8 @@ impl Attachment {
             let _ = line.next_event(now, &self.place);
         }
         if let Some(line) = &mut self.v6 {
-            wait = line.client.release(now).is_some() && !matches!(line.next_event(now, &self.place), Err(Error::Gone { .. }));
+            wait = line.client.release(now).is_some()
+                && !matches!(line.next_event(now, &self.place), Err(Error::Gone { .. }));
         }
         (self.held_v4, self.held_v6) = (None, None);
         self.releasing = Some((connections, now + RELEASE_WAIT));
@@ -310,13 +333,14 @@ impl Attachment {
     pub(super) fn list(&self, now: Millis) -> Vec<serde_json::Value> {
         let env = &self.request.env;
         let seconds = |at: Option<Millis>| at.map(|at| at.saturating_sub(now) / SECOND);
-        let row = |family: &str, addresses: Vec<String>, server: Option<String>, phase: String, renew, expires| {
-            serde_json::json!({
-                "containerID": env.container_id, "network": self.request.name, "ifname": env.ifname,
-                "netns": self.place.netns(), "family": family, "addresses": addresses, "server": server,
-                "state": phase, "renewIn": seconds(renew), "expiresIn": seconds(expires),
-            })
-        };
+        let row =
+            |family: &str, addresses: Vec<String>, server: Option<String>, phase: String, renew, expires| {
+                serde_json::json!({
+                    "containerID": env.container_id, "network": self.request.name, "ifname": env.ifname,
+                    "netns": self.place.netns(), "family": family, "addresses": addresses, "server": server,
+                    "state": phase, "renewIn": seconds(renew), "expiresIn": seconds(expires),
+                })
+            };
         let mut rows = Vec::new();
         if let Some(line) = &self.v4 {
             let held = self.held_v4.as_ref();
@@ -332,7 +356,8 @@ impl Attachment {
         }
         if let Some(line) = &self.v6 {
             let held = self.held_v6.as_ref();
-            let addresses = held.map(|h| h.lease.addresses.iter().map(|a| format!("{}/128", a.address)).collect());
+            let addresses =
+                held.map(|h| h.lease.addresses.iter().map(|a| format!("{}/128", a.address)).collect());
             let hex = |d: &[u8]| d.iter().map(|b| format!("{b:02x}")).collect::<String>();
             rows.push(row(
                 "ipv6",
@@ -352,7 +377,9 @@ fn complaint_v4(line: &Line4) -> String {
     let mut text = match (c.offers, c.bad_offers, c.naks, c.conflicts) {
         (0, 0, 0, _) => format!("{} DISCOVER sent, no OFFER came", c.discovers.max(1)),
         (0, bad, 0, _) => format!("{bad} OFFERs came, none with a usable address, mask and server"),
-        (_, _, _, conflicts) if conflicts > 0 => format!("{conflicts} offered addresses are in use by other hosts"),
+        (_, _, _, conflicts) if conflicts > 0 => {
+            format!("{conflicts} offered addresses are in use by other hosts")
+        }
         (_, _, naks, _) if naks > 0 => format!("the server refused {naks} times (NAK)"),
         _ => format!("OFFER came, {} REQUEST sent, no ACK came", c.requests),
     };

@@ -27,7 +27,7 @@ impl Daemon {
             ("POST", CNI_PATH) => {
                 let parsed = parse_call(&request.body);
                 match parsed {
-                    Err(error) => self.answer(id, Err(error)),
+                    Err(error) => self.answer(id, &Err(error)),
                     Ok(call) => self.dispatch(id, call, String::from_utf8_lossy(&request.body).into_owned()),
                 }
             }
@@ -38,7 +38,9 @@ impl Daemon {
                 self.say(id, json_answer("200 OK", &body));
             }
             _ => {
-                let body = format!(r#"{{"error":{{"code":6,"msg":"no such path; known are POST {CNI_PATH} and GET /leases"}}}}"#);
+                let body = format!(
+                    r#"{{"error":{{"code":6,"msg":"no such path; known are POST {CNI_PATH} and GET /leases"}}}}"#
+                );
                 self.say(id, json_answer("404 Not Found", &body));
             }
         }
@@ -52,8 +54,8 @@ impl Daemon {
     }
 
     /// Answers a call. Results are sent in the newest version: the plugin converts.
-    pub(super) fn answer(&mut self, id: u64, answer: Answer) {
-        self.say(id, encode_response(&answer, Version::V110, false));
+    pub(super) fn answer(&mut self, id: u64, answer: &Answer) {
+        self.say(id, encode_response(answer, Version::V110, false));
     }
 
     fn dispatch(&mut self, id: u64, call: Request, body: String) {
@@ -70,7 +72,7 @@ impl Daemon {
             Verb::Gc => Some(self.gc(&call).map(|()| None)),
         };
         if let Some(answer) = answer {
-            self.answer(id, answer);
+            self.answer(id, &answer);
         }
     }
 
@@ -122,7 +124,7 @@ impl Daemon {
         };
         if let Some(waiting) = attachment.waiting.take() {
             let error = cni::Error::try_again(format!("DEL of {key} came while ADD waited for a lease"));
-            self.answer(waiting.connection, Err(error));
+            self.answer(waiting.connection, &Err(error));
         }
         self.release(&key, id.into_iter().collect())
     }
@@ -152,7 +154,7 @@ impl Daemon {
         }
         let Some(attachment) = self.attachments.remove(key) else { return };
         for id in attachment.releasing.map(|(ids, _)| ids).unwrap_or_default() {
-            self.answer(id, Ok(None));
+            self.answer(id, &Ok(None));
         }
     }
 
@@ -160,7 +162,7 @@ impl Daemon {
     pub(super) fn fail(&mut self, key: &str, error: cni::Error) {
         let Some(attachment) = self.attachments.get_mut(key) else { return };
         if let Some(waiting) = attachment.waiting.take() {
-            self.answer(waiting.connection, Err(error));
+            self.answer(waiting.connection, &Err(error));
         }
         self.release(key, Vec::new());
     }
@@ -188,9 +190,11 @@ impl Daemon {
         let Some(valid) = call.valid_attachments()? else { return Ok(()) };
         let stays = |a: &Attachment| {
             let (env, name) = (&a.request.env, &a.request.name);
-            *name != call.name || valid.iter().any(|v| v.container_id == env.container_id && v.ifname == env.ifname)
+            *name != call.name
+                || valid.iter().any(|v| v.container_id == env.container_id && v.ifname == env.ifname)
         };
-        let go: Vec<String> = self.attachments.iter().filter(|(_, a)| !stays(a)).map(|(key, _)| key.clone()).collect();
+        let go: Vec<String> =
+            self.attachments.iter().filter(|(_, a)| !stays(a)).map(|(key, _)| key.clone()).collect();
         for key in go {
             self.fail(&key, cni::Error::try_again("GC came while ADD waited for a lease"));
         }

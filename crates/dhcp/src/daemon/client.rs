@@ -40,7 +40,8 @@ pub struct Row {
 /// Nobody listens, or the answer is none.
 pub fn leases(socket: &Path) -> Result<Vec<Row>> {
     let failed = |reason: String| Error::NoAnswer { socket: socket.to_owned(), reason };
-    let answer = cni::forward::call(socket, "/leases", b"", Duration::from_secs(10)).map_err(|e| failed(e.to_string()))?;
+    let answer = cni::forward::call(socket, "/leases", b"", Duration::from_secs(10))
+        .map_err(|e| failed(e.to_string()))?;
     serde_json::from_slice(&answer).map_err(|e| failed(format!("not a list of leases: {e}")))
 }
 

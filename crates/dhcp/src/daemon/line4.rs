@@ -44,7 +44,15 @@ pub(super) struct Line4 {
 impl Line4 {
     /// A line for a client that was just started.
     pub(super) fn new(client: Client) -> Self {
-        Line4 { client, frames: None, arp: None, udp: None, patient_until: 0, server_mac: None, trouble: None }
+        Line4 {
+            client,
+            frames: None,
+            arp: None,
+            udp: None,
+            patient_until: 0,
+            server_mac: None,
+            trouble: None,
+        }
     }
 
     /// Gives the lease back.
@@ -56,7 +64,8 @@ impl Line4 {
 
     /// When [`Line4::on_time`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Millis> {
-        let close = (self.udp.is_some() || self.renewing() && self.frames.is_some()).then_some(self.patient_until);
+        let close =
+            (self.udp.is_some() || self.renewing() && self.frames.is_some()).then_some(self.patient_until);
         [self.client.deadline(), close].into_iter().flatten().min()
     }
 
@@ -134,7 +143,14 @@ impl Line4 {
         Ok(None)
     }
 
-    fn send(&mut self, now: Millis, place: &Place, message: &Message, from: Ipv4Addr, to: Option<Ipv4Addr>) -> Result<()> {
+    fn send(
+        &mut self,
+        now: Millis,
+        place: &Place,
+        message: &Message,
+        from: Ipv4Addr,
+        to: Option<Ipv4Addr>,
+    ) -> Result<()> {
         match to {
             // A RELEASE goes out at once: the link may be deleted right after, before ARP would have an answer.
             Some(server) if message.kind() == Some(MessageType::Release) => {
@@ -159,7 +175,14 @@ impl Line4 {
         }
     }
 
-    fn send_frame(&mut self, place: &Place, message: &Message, source: Ipv4Addr, target: Ipv4Addr, mac: [u8; 6]) -> Result<()> {
+    fn send_frame(
+        &mut self,
+        place: &Place,
+        message: &Message,
+        source: Ipv4Addr,
+        target: Ipv4Addr,
+        mac: [u8; 6],
+    ) -> Result<()> {
         let payload = message.encode();
         let frame = Datagram {
             source_mac: place.mac,

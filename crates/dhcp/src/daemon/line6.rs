@@ -160,7 +160,8 @@ impl Line6 {
         });
         let Some(local) = local else { return Ok(false) };
         let address = SocketAddrV6::new(local, CLIENT_PORT, 0, place.index);
-        let socket = ns.run(|| UdpSocket::bind(address))?.map_err(Error::file("bind", format!("{address}")))?;
+        let socket =
+            ns.run(|| UdpSocket::bind(address))?.map_err(Error::file("bind", format!("{address}")))?;
         socket.set_nonblocking(true).map_err(Error::file("set up", format!("{address}")))?;
         self.udp = Some(socket);
         self.trouble = None;

@@ -31,11 +31,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-pub use client::{DEFAULT_SOCKET, Row, default_state_dir, leases};
 use attachment::{Attachment, Outcome};
+pub use client::{DEFAULT_SOCKET, Row, default_state_dir, leases};
 use connection::{Connection, Input};
-use socket::{Right, Socket};
 pub use socket::sibling;
+use socket::{Right, Socket};
 pub use store::{Record, Store};
 use world::World;
 pub use world::{Options, prefixed};
@@ -99,7 +99,8 @@ fn signals() -> Result<UnixStream> {
     let failed = |source| Error::File { op: "watch", path: "signals".into(), source };
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     for signal in [SIGTERM, SIGINT] {
-        signal_hook::low_level::pipe::register(signal, theirs.try_clone().map_err(failed)?).map_err(failed)?;
+        signal_hook::low_level::pipe::register(signal, theirs.try_clone().map_err(failed)?)
+            .map_err(failed)?;
     }
     Ok(ours)
 }
@@ -223,7 +224,7 @@ impl Daemon {
                     self.fail(key, error);
                 }
             }
-            Ok(Some(Outcome::Answer(connection, result))) => self.answer(connection, Ok(Some(result))),
+            Ok(Some(Outcome::Answer(connection, result))) => self.answer(connection, &Ok(Some(result))),
             Ok(Some(Outcome::Done)) => self.forget(key),
             Err(e) => {
                 tracing::warn!(key, error = %e, "attachment given up");

@@ -31,13 +31,18 @@ impl Place {
     pub(super) fn find(netns: &Path, ifname: &str) -> Result<Place> {
         let what = || format!("interface {ifname} in {}", netns.display());
         let ns = match NetNs::open(netns) {
-            Err(e) if e.is_not_found() => return Err(Error::Gone { what: format!("namespace {}", netns.display()) }),
+            Err(e) if e.is_not_found() => {
+                return Err(Error::Gone { what: format!("namespace {}", netns.display()) });
+            }
             ns => ns?,
         };
         let id = ns.id()?;
         let mut netlink = Netlink::open_in(&ns)?;
         let link = netlink.link_by_name(ifname)?.ok_or_else(|| Error::Gone { what: what() })?;
-        let mac = link.mac.filter(|m| !m.is_zero()).ok_or_else(|| Error::NotEthernet { ifname: ifname.to_owned() })?;
+        let mac = link
+            .mac
+            .filter(|m| !m.is_zero())
+            .ok_or_else(|| Error::NotEthernet { ifname: ifname.to_owned() })?;
         if !link.is_up() {
             netlink.apply(&Change::SetLink { index: link.index, set: SetLink::up() })?;
         }
@@ -58,7 +63,9 @@ impl Place {
     pub(super) fn open(&self) -> Result<NetNs> {
         match NetNs::open(&self.netns) {
             Ok(ns) if ns.id()? == self.id => Ok(ns),
-            Ok(_) => Err(Error::Gone { what: format!("namespace {} (its path names another now)", self.netns.display()) }),
+            Ok(_) => Err(Error::Gone {
+                what: format!("namespace {} (its path names another now)", self.netns.display()),
+            }),
             Err(e) if e.is_not_found() || matches!(e, kernel::Error::NotANamespace { .. }) => {
                 Err(Error::Gone { what: format!("namespace {}", self.netns.display()) })
             }
@@ -80,7 +87,12 @@ impl Place {
 
     /// Moves the link from one IPv4 lease to another: the new address comes before the old one goes. What the kernel
     /// refuses is logged; the rest is done all the same.
-    pub(super) fn readdress_v4(&self, settings: &Settings, old: Option<&v4::Lease>, new: Option<&v4::Lease>) -> Result<()> {
+    pub(super) fn readdress_v4(
+        &self,
+        settings: &Settings,
+        old: Option<&v4::Lease>,
+        new: Option<&v4::Lease>,
+    ) -> Result<()> {
         let address = |lease: &v4::Lease| {
             answer::net(lease).map(|net| Address::new(self.index, IpNet::V4(net)).with_broadcast())
         };
@@ -140,8 +152,12 @@ impl Place {
         let mut netlink = Netlink::open_in(&self.open()?)?;
         for change in changes {
             match netlink.apply(change) {
-                Err(e) if e.is_not_found() && matches!(change, Change::DeleteRoute(_) | Change::DeleteAddress(_)) => {}
-                Err(e) => tracing::warn!(place = self.describe(), error = %e, "link not changed as the lease says"),
+                Err(e)
+                    if e.is_not_found()
+                        && matches!(change, Change::DeleteRoute(_) | Change::DeleteAddress(_)) => {}
+                Err(e) => {
+                    tracing::warn!(place = self.describe(), error = %e, "link not changed as the lease says")
+                }
                 Ok(()) => {}
             }
         }

@@ -71,7 +71,11 @@ impl Socket {
             let (stream, _) = self.listener.accept().ok()?;
             let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream) else { continue };
             if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
-                tracing::warn!(uid = peer.uid.as_raw(), pid = peer.pid.as_raw_nonzero(), "call refused: not root");
+                tracing::warn!(
+                    uid = peer.uid.as_raw(),
+                    pid = peer.pid.as_raw_nonzero(),
+                    "call refused: not root"
+                );
                 continue;
             }
             if stream.set_nonblocking(true).is_ok() {

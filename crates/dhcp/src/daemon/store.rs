@@ -79,7 +79,8 @@ impl Store {
                 return Err(failed(&e));
             }
             Err(redb::DatabaseError::Storage(redb::StorageError::Io(e)))
-                if e.kind() != std::io::ErrorKind::InvalidData && e.kind() != std::io::ErrorKind::UnexpectedEof =>
+                if e.kind() != std::io::ErrorKind::InvalidData
+                    && e.kind() != std::io::ErrorKind::UnexpectedEof =>
             {
                 return Err(failed(&e));
             }
@@ -121,7 +122,11 @@ impl Store {
     pub fn put(&self, key: &str, record: &Record) -> Result<()> {
         let bytes = serde_json::to_vec(record).map_err(|e| self.failed(&e))?;
         let write = self.database.begin_write().map_err(|e| self.failed(&e))?;
-        write.open_table(LEASES).map_err(|e| self.failed(&e))?.insert(key, bytes.as_slice()).map_err(|e| self.failed(&e))?;
+        write
+            .open_table(LEASES)
+            .map_err(|e| self.failed(&e))?
+            .insert(key, bytes.as_slice())
+            .map_err(|e| self.failed(&e))?;
         write.commit().map_err(|e| self.failed(&e))
     }
 
@@ -186,6 +191,21 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         assert!(store.all().unwrap().is_empty());
         assert!(dir.path().join("leases.redb.damaged").exists());
+    }
+
+    #[test]
+    fn a_store_cut_short_by_a_power_loss_is_opened_or_moved_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("leases.redb");
+        let store = Store::open(dir.path()).unwrap();
+        store.put("c/n/eth0", &record()).unwrap();
+        drop(store);
+        let whole = std::fs::read(&path).unwrap();
+        for len in [0, 1, 9, 64, 320, 4095, 4096, 8192, whole.len() / 2, whole.len() - 1] {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            let store = Store::open(dir.path()).unwrap_or_else(|e| panic!("{len}: {e}"));
+            store.put("d/n/eth0", &record()).unwrap();
+        }
     }
 
     #[test]

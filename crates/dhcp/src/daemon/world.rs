@@ -6,9 +6,9 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::store::Store;
+use crate::Result;
 use crate::clock::{Millis, Random, SECOND};
 use crate::v4::Retransmission;
-use crate::Result;
 
 /// How the daemon runs.
 #[derive(Debug, Clone)]
@@ -44,7 +44,8 @@ impl World {
     /// Opens the store.
     pub(super) fn open(options: Options) -> Result<World> {
         let store = Store::open(&options.state_dir)?;
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+        let boot =
+            std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
         Ok(World { options, store, boot })
     }
 

@@ -229,7 +229,9 @@ impl Client {
     pub fn deadline(&self) -> Option<Millis> {
         match &self.state {
             State::Init { at } | State::Probing { at, .. } => Some(*at),
-            State::Selecting(retry) | State::Requesting(_, _, retry) | State::Rebooting(_, _, retry) => Some(retry.at),
+            State::Selecting(retry) | State::Requesting(_, _, retry) | State::Rebooting(_, _, retry) => {
+                Some(retry.at)
+            }
             State::Bound(held) => held.renew_at().min(held.expires_at()),
             State::Renewing(held, at) => held.rebind_at().map(|t| t.min(*at)),
             State::Rebinding(held, at) => held.expires_at().map(|t| t.min(*at)),
@@ -371,7 +373,9 @@ impl Client {
             }
             (State::Renewing(held, _) | State::Rebinding(held, _), MessageType::Ack) => {
                 let old = held.lease.clone();
-                let Some(lease) = Lease::read(&message, source_mac, Some(&old), &mut self.random) else { return false };
+                let Some(lease) = Lease::read(&message, source_mac, Some(&old), &mut self.random) else {
+                    return false;
+                };
                 let held = Box::new(Held { lease, since: self.asked });
                 if held.lease.address == old.address {
                     self.bind(held);

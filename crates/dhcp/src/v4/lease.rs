@@ -79,8 +79,12 @@ impl Lease {
             // A lease of no time would have us ask for ever without pause.
             s => Some(s.max(1)),
         };
-        let (t1, t2) =
-            timers(seconds.unwrap_or(INFINITE), message.number(option::RENEWAL), message.number(option::REBINDING), random);
+        let (t1, t2) = timers(
+            seconds.unwrap_or(INFINITE),
+            message.number(option::RENEWAL),
+            message.number(option::REBINDING),
+            random,
+        );
         let routers: Vec<_> = message.addresses(option::ROUTERS).into_iter().filter(|r| usable(*r)).collect();
         Some(Lease {
             address,
@@ -110,7 +114,10 @@ impl Lease {
 }
 
 fn usable(address: Ipv4Addr) -> bool {
-    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.octets()[0] >= 240)
+    !(address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.octets()[0] >= 240)
 }
 
 /// T1 and T2 with 0 < T1 < T2 < lease. What the server says is taken when it fits; else 0.5 and 0.875 of the lease
@@ -142,7 +149,8 @@ fn routes(message: &Message, routers: &[Ipv4Addr]) -> Vec<Route> {
         let to = Ipv4Addr::new(pair[0], pair[1], pair[2], pair[3]);
         let via = Ipv4Addr::new(pair[4], pair[5], pair[6], pair[7]);
         // RFC 2132, 5.8: the default route is not allowed here.
-        if let (false, true, Ok(to)) = (to.is_unspecified(), usable(via), Ipv4Net::new(to, class_prefix(to))) {
+        if let (false, true, Ok(to)) = (to.is_unspecified(), usable(via), Ipv4Net::new(to, class_prefix(to)))
+        {
             out.push(Route { to: to.trunc(), via: Some(via) });
         }
     }
@@ -167,11 +175,16 @@ fn classless(mut data: &[u8]) -> Vec<Route> {
         let Some((entry, after)) = rest.split_at_checked(significant + 4) else { break };
         let mut to = [0u8; 4];
         to[..significant].copy_from_slice(&entry[..significant]);
-        let via = Ipv4Addr::new(entry[significant], entry[significant + 1], entry[significant + 2], entry[significant + 3]);
-        if let Ok(to) = Ipv4Net::new(Ipv4Addr::from(to), *width) {
-            if via.is_unspecified() || usable(via) {
-                out.push(Route { to: to.trunc(), via: (!via.is_unspecified()).then_some(via) });
-            }
+        let via = Ipv4Addr::new(
+            entry[significant],
+            entry[significant + 1],
+            entry[significant + 2],
+            entry[significant + 3],
+        );
+        if let Ok(to) = Ipv4Net::new(Ipv4Addr::from(to), *width)
+            && (via.is_unspecified() || usable(via))
+        {
+            out.push(Route { to: to.trunc(), via: (!via.is_unspecified()).then_some(via) });
         }
         data = after;
     }

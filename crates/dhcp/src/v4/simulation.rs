@@ -159,10 +159,10 @@ impl World {
         while let Some(action) = self.client.next_action() {
             match action {
                 Action::Send { message, from, .. } => {
-                    if let Some(address) = self.link {
-                        if message.kind() == Some(MessageType::Request) {
-                            assert_eq!((from, message.ciaddr), (address, address));
-                        }
+                    if let Some(address) = self.link
+                        && message.kind() == Some(MessageType::Request)
+                    {
+                        assert_eq!((from, message.ciaddr), (address, address));
                     }
                     self.sent.push((self.now, message.clone()));
                     self.send(false, &message.encode());
@@ -349,11 +349,13 @@ fn release_has_ciaddr_and_no_option_50_and_frees_the_servers_lease() {
 #[test]
 fn init_reboot_asks_for_the_old_address_first_and_searches_when_refused() {
     let wish = Some([10, 0, 0, 150].into());
-    let mut world = World::new(Client::start(config(), Random::new(8), 0, wish), Server::new(500), Wire::default(), 1);
+    let mut world =
+        World::new(Client::start(config(), Random::new(8), 0, wish), Server::new(500), Wire::default(), 1);
     world.run(SECOND);
     assert_eq!((world.kinds(), world.link), (vec![MessageType::Request], wish));
     let wish = Some([192, 168, 0, 1].into());
-    let mut world = World::new(Client::start(config(), Random::new(8), 0, wish), Server::new(500), Wire::default(), 1);
+    let mut world =
+        World::new(Client::start(config(), Random::new(8), 0, wish), Server::new(500), Wire::default(), 1);
     world.run(SECOND);
     assert_eq!(world.kinds(), [MessageType::Request, MessageType::Discover, MessageType::Request]);
     assert_eq!(world.link, Some([10, 0, 0, 100].into()));

@@ -114,7 +114,17 @@ impl Client {
     fn new(config: Config, mut random: Random, now: Millis, state: State) -> Self {
         let xid = xid(&mut random);
         let (actions, counters) = (VecDeque::new(), Counters::default());
-        Client { config, random, state, xid, asked: now, on_link: None, failures_in_row: 0, actions, counters }
+        Client {
+            config,
+            random,
+            state,
+            xid,
+            asked: now,
+            on_link: None,
+            failures_in_row: 0,
+            actions,
+            counters,
+        }
     }
 
     /// A client that looks for a lease at once.
@@ -351,7 +361,8 @@ impl Client {
             return true;
         };
         self.counters.advertises = self.counters.advertises.saturating_add(1);
-        let preference = message.options.get(option::PREFERENCE).and_then(|d| d.first().copied()).unwrap_or(0);
+        let preference =
+            message.options.get(option::PREFERENCE).and_then(|d| d.first().copied()).unwrap_or(0);
         // After the first wait the first that answers is taken (RFC 8415, 18.2.1).
         let at_once = preference == BEST || r.sent() > 1;
         if best.as_ref().is_none_or(|(p, _)| preference > *p) {
@@ -425,7 +436,8 @@ impl Client {
         r: Retransmit,
         state: fn(Box<Held>, Retransmit) -> State,
     ) -> bool {
-        let ia = message.options.all(option::IA_NA).filter_map(IaNa::parse).find(|ia| ia.iaid == self.config.iaid);
+        let ia =
+            message.options.all(option::IA_NA).filter_map(IaNa::parse).find(|ia| ia.iaid == self.config.iaid);
         let code = ia.as_ref().map(|ia| ia.options.status().code);
         match (Lease::read(message, self.config.iaid), code) {
             (Some(lease), _) => {
@@ -493,9 +505,10 @@ impl Client {
     /// released; nothing when there was nothing, and then nothing follows.
     pub fn release(&mut self, now: Millis) -> Option<Lease> {
         let lease = match std::mem::replace(&mut self.state, State::Stopped) {
-            State::Bound(held) | State::Renewing(held, _) | State::Rebinding(held, _) | State::Confirming(held, _) => {
-                held.lease
-            }
+            State::Bound(held)
+            | State::Renewing(held, _)
+            | State::Rebinding(held, _)
+            | State::Confirming(held, _) => held.lease,
             State::Probing { held, .. } => held.lease,
             State::Requesting(offer, _) => *offer,
             State::Releasing(lease, _) => *lease,
@@ -535,7 +548,10 @@ impl Client {
         options.push(option::IA_NA, ia.encode());
         let elapsed = u16::try_from(now.saturating_sub(began) / 10).unwrap_or(u16::MAX);
         options.push(option::ELAPSED_TIME, elapsed.to_be_bytes());
-        if matches!(kind, MessageType::Solicit | MessageType::Request | MessageType::Renew | MessageType::Rebind) {
+        if matches!(
+            kind,
+            MessageType::Solicit | MessageType::Request | MessageType::Renew | MessageType::Rebind
+        ) {
             let wanted = [option::DNS_SERVERS, option::DOMAIN_LIST, option::SOL_MAX_RT];
             options.push(option::ORO, wanted.iter().flat_map(|o| o.to_be_bytes()).collect::<Vec<_>>());
         }

@@ -45,7 +45,10 @@ impl Server {
             return None;
         }
         let ia = IaNa::parse(m.options.get(option::IA_NA)?)?;
-        let asked = ia.options.get(option::IA_ADDR).and_then(|d| Some(Ipv6Addr::from(<[u8; 16]>::try_from(d.get(..16)?).ok()?)));
+        let asked = ia
+            .options
+            .get(option::IA_ADDR)
+            .and_then(|d| Some(Ipv6Addr::from(<[u8; 16]>::try_from(d.get(..16)?).ok()?)));
         let mut options = Options::default();
         options.push(option::CLIENT_ID, id.clone());
         options.push(option::SERVER_ID, self.duid());
@@ -155,7 +158,7 @@ impl World {
             match action {
                 Action::Send(message) => {
                     self.sent.push((self.now, message.kind));
-                    self.fly(false, message.encode());
+                    self.fly(false, &message.encode());
                 }
                 Action::Probe(address) => {
                     if self.in_use.contains(&address) {
@@ -173,11 +176,11 @@ impl World {
         }
     }
 
-    fn fly(&mut self, to_client: bool, bytes: Vec<u8>) {
+    fn fly(&mut self, to_client: bool, bytes: &[u8]) {
         for _ in 0..=u8::from(self.random.below(100) < self.double) {
             if self.random.below(100) >= self.loss {
                 let at = self.now + self.random.below(self.most_delay + 1);
-                self.flying.push((at, to_client, bytes.clone()));
+                self.flying.push((at, to_client, bytes.to_vec()));
             }
         }
     }
@@ -200,8 +203,9 @@ impl World {
                         self.client.on_packet(self.now, &bytes);
                     } else {
                         let message = parse_v6(&bytes).unwrap();
-                        let answers: Vec<_> = self.servers.iter_mut().filter_map(|s| s.answer(&message)).collect();
-                        answers.into_iter().for_each(|a| self.fly(true, a.encode()));
+                        let answers: Vec<_> =
+                            self.servers.iter_mut().filter_map(|s| s.answer(&message)).collect();
+                        answers.into_iter().for_each(|a| self.fly(true, &a.encode()));
                     }
                 }
                 _ => self.client.on_time(self.now),
@@ -231,10 +235,12 @@ fn four_messages_make_a_lease_and_rapid_commit_two() {
 #[test]
 fn the_preferred_server_is_taken_and_the_best_at_once() {
     let server = |id, preference| Server { id, preference, ..Server::new(3600) };
-    let mut world = World::new(Client::start(config(false), Random::new(1), 0), vec![server(1, 0), server(2, 9)]);
+    let mut world =
+        World::new(Client::start(config(false), Random::new(1), 0), vec![server(1, 0), server(2, 9)]);
     world.run(2 * SECOND);
     assert_eq!(world.link[0].segments()[3], 2);
-    let mut world = World::new(Client::start(config(false), Random::new(1), 0), vec![server(1, 255), server(2, 9)]);
+    let mut world =
+        World::new(Client::start(config(false), Random::new(1), 0), vec![server(1, 255), server(2, 9)]);
     world.run(500);
     assert_eq!(world.link[0].segments()[3], 1, "no waiting for others");
 }
@@ -310,12 +316,14 @@ fn confirm_keeps_what_fits_and_a_restart_goes_on() {
     world.run(2 * SECOND);
     let held = world.client.held().unwrap().clone();
     let server = Server::new(1000);
-    let mut again = World::new(Client::confirm(config(false), Random::new(8), 5 * SECOND, held.clone()), vec![server]);
+    let mut again =
+        World::new(Client::confirm(config(false), Random::new(8), 5 * SECOND, held.clone()), vec![server]);
     again.now = 5 * SECOND;
     again.run(6 * SECOND);
     assert_eq!((again.kinds(), again.link), (vec![MessageType::Confirm], world.link));
     // Nobody answers: what was known is used on.
-    let mut alone = World::new(Client::confirm(config(false), Random::new(8), 5 * SECOND, held.clone()), vec![]);
+    let mut alone =
+        World::new(Client::confirm(config(false), Random::new(8), 5 * SECOND, held.clone()), vec![]);
     alone.run(60 * SECOND);
     assert_eq!(alone.link.len(), 1);
     let resumed = |now| Client::resume(config(false), Random::new(1), now, held.clone()).phase();

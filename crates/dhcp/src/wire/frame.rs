@@ -81,7 +81,8 @@ impl Datagram<'_> {
     /// Anything but one whole, unfragmented UDP datagram over IPv4.
     pub fn parse(frame: &[u8]) -> Result<Datagram<'_>, WireError> {
         let short = |need| WireError::Short { what: "frame", len: frame.len(), need };
-        let field = |what, got, want| if got == want { Ok(()) } else { Err(WireError::Field { what, got, want }) };
+        let field =
+            |what, got, want| if got == want { Ok(()) } else { Err(WireError::Field { what, got, want }) };
         field("ethertype", be16(frame, 12).ok_or(short(ETHERNET))?.into(), 0x0800)?;
         let ip = &frame[ETHERNET..];
         let head = ip.get(..IPV4).ok_or(short(ETHERNET + IPV4))?;

@@ -26,7 +26,8 @@ pub fn parse_domain(data: &[u8]) -> Option<String> {
 }
 
 fn label_is_fine(label: &[u8]) -> bool {
-    (1..=63).contains(&label.len()) && label.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    (1..=63).contains(&label.len())
+        && label.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 fn name(data: &[u8], start: usize) -> Option<(String, usize)> {

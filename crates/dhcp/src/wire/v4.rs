@@ -212,7 +212,9 @@ impl Message {
 pub fn parse_v4(bytes: &[u8]) -> Result<Message, WireError> {
     let short = WireError::Short { what: "DHCPv4 message", len: bytes.len(), need: FIXED };
     let fixed = bytes.get(..FIXED).ok_or(short)?;
-    let field = |what, got: u32, want: u32| if got == want { Ok(()) } else { Err(WireError::Field { what, got, want }) };
+    let field = |what, got: u32, want: u32| {
+        if got == want { Ok(()) } else { Err(WireError::Field { what, got, want }) }
+    };
     field("hardware type", fixed[1].into(), 1)?;
     field("hardware address length", fixed[2].into(), 6)?;
     field("magic cookie", be32(fixed, FIXED - 4).ok_or(short)?, MAGIC)?;

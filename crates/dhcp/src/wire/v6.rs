@@ -186,7 +186,8 @@ impl Message {
 /// # Errors
 /// Too short, or a type that is neither a client's nor a server's message (a relay's, or unknown).
 pub fn parse_v6(bytes: &[u8]) -> Result<Message, WireError> {
-    let head = be32(bytes, 0).ok_or(WireError::Short { what: "DHCPv6 message", len: bytes.len(), need: 4 })?;
+    let head =
+        be32(bytes, 0).ok_or(WireError::Short { what: "DHCPv6 message", len: bytes.len(), need: 4 })?;
     let octet = bytes[0];
     let kind = MessageType::from_octet(octet).ok_or(WireError::Field {
         what: "message type",
@@ -230,12 +231,16 @@ impl IaNa {
     /// without an error status (RFC 8415, 21.6).
     pub fn addresses(&self) -> Vec<IaAddr> {
         let all = self.options.all(option::IA_ADDR).filter_map(IaAddr::parse);
-        all.filter(|a| a.valid > 0 && a.preferred <= a.valid && a.status.code == 0 && usable(a.address)).collect()
+        all.filter(|a| a.valid > 0 && a.preferred <= a.valid && a.status.code == 0 && usable(a.address))
+            .collect()
     }
 }
 
 fn usable(address: Ipv6Addr) -> bool {
-    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || address.is_unicast_link_local())
+    !(address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_unicast_link_local())
 }
 
 /// One address of an identity association.
@@ -283,7 +288,9 @@ mod tests {
         let theirs = oracle::Message::from_bytes(&bytes).unwrap();
         assert_eq!(theirs.msg_type(), oracle::MessageType::Request);
         assert_eq!(theirs.xid_num(), 0x00ab_cdef);
-        let Some(oracle::DhcpOption::IANA(read)) = theirs.opts().get(oracle::OptionCode::IANA) else { panic!() };
+        let Some(oracle::DhcpOption::IANA(read)) = theirs.opts().get(oracle::OptionCode::IANA) else {
+            panic!()
+        };
         assert_eq!(read.id, 9);
         let Some(oracle::DhcpOption::IAAddr(a)) = read.opts.get(oracle::OptionCode::IAAddr) else { panic!() };
         assert_eq!(a.addr, "2001:db8::9".parse::<Ipv6Addr>().unwrap());
@@ -315,9 +322,13 @@ mod tests {
     #[test]
     fn addresses_that_may_not_be_used_are_left_out() {
         let mut ia = IaNa { iaid: 1, t1: 0, t2: 0, options: Options::default() };
-        for (text, preferred, valid) in
-            [("2001:db8::1", 9u32, 5u32), ("2001:db8::2", 0, 0), ("ff02::1", 1, 2), ("fe80::1", 1, 2), ("2001:db8::3", 5, 9)]
-        {
+        for (text, preferred, valid) in [
+            ("2001:db8::1", 9u32, 5u32),
+            ("2001:db8::2", 0, 0),
+            ("ff02::1", 1, 2),
+            ("fe80::1", 1, 2),
+            ("2001:db8::3", 5, 9),
+        ] {
             let mut data = text.parse::<Ipv6Addr>().unwrap().octets().to_vec();
             data.extend(preferred.to_be_bytes());
             data.extend(valid.to_be_bytes());

@@ -1,6 +1,7 @@
 //! What the DHCP tests share: a lab with a host for pods and two for servers, and the servers.
 
 #![allow(dead_code)] // Each test program uses a part.
+#![allow(clippy::unwrap_used)] // A test ends where it cannot go on.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,8 +57,20 @@ impl Bench {
         let leases = self.file(&format!("dnsmasq-{on}.leases"));
         let log = self.file(&format!("dnsmasq-{on}.log"));
         let mut command = self.lab.host(on).unwrap().command("/usr/sbin/dnsmasq").unwrap();
-        command.args(["--keep-in-foreground", "--user=root", "--conf-file=/dev/null", "--port=0", "--no-ping"]);
-        command.args(["--interface=eth0", "--bind-interfaces", "--log-dhcp", "--pid-file=", "--dhcp-authoritative"]);
+        command.args([
+            "--keep-in-foreground",
+            "--user=root",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--no-ping",
+        ]);
+        command.args([
+            "--interface=eth0",
+            "--bind-interfaces",
+            "--log-dhcp",
+            "--pid-file=",
+            "--dhcp-authoritative",
+        ]);
         command.arg(format!("--dhcp-leasefile={}", leases.display()));
         command.arg(format!("--log-facility={}", log.display()));
         command.args(options);
@@ -68,9 +81,11 @@ impl Bench {
 
     /// Starts Kea's server of one family on a server host, with this configuration below `Dhcp4` or `Dhcp6`.
     pub(crate) fn kea(&self, on: &str, family: u8, mut config: Value) -> Server {
-        let (leases, log) = (self.file(&format!("kea{family}-{on}.csv")), self.file(&format!("kea{family}-{on}.log")));
+        let (leases, log) =
+            (self.file(&format!("kea{family}-{on}.csv")), self.file(&format!("kea{family}-{on}.log")));
         config["interfaces-config"] = json!({"interfaces": ["eth0"]});
-        config["lease-database"] = json!({"type": "memfile", "persist": true, "name": leases, "lfc-interval": 0});
+        config["lease-database"] =
+            json!({"type": "memfile", "persist": true, "name": leases, "lfc-interval": 0});
         if family == 6 {
             // Its own identity, and none of it on the machine.
             config["server-id"] = json!({"type": "LL", "persist": false});
@@ -94,15 +109,25 @@ impl Bench {
         server
     }
 
+    /// Somebody on the LAN takes an address, and no server knows.
+    pub(crate) fn squat(&self, address: &str) {
+        let host = self.lab.host("two").unwrap();
+        let mut netlink = kernel::Netlink::open_in(host.net()).unwrap();
+        let index = netlink.index_of("eth0").unwrap().unwrap();
+        let address = kernel::Address::new(index, address.parse().unwrap());
+        let address = address.with_flags(kernel::uapi::IFA_F_NODAD);
+        netlink.apply(&kernel::Change::AddAddress(address)).unwrap();
+    }
+
     /// Starts the daemon by hand, where the plugin looks for it.
-    pub(crate) fn daemon(&self, options: &[&str]) -> Child {
+    pub(crate) fn daemon(&self, options: &[&str]) -> Daemon {
         let mut command = self.host().command(bin_dir().join("llano")).unwrap();
         command.arg("dhcp").args(options).env("LLANO_LOG", "debug");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let log = std::fs::File::options().create(true).append(true).open(self.file("daemon.log")).unwrap();
         let child = command.stderr(log).spawn().unwrap();
         wait("the daemon to listen", || self.listens());
-        child
+        Daemon(child)
     }
 
     fn listens(&self) -> bool {
@@ -174,9 +199,32 @@ pub(crate) fn addresses(pod: &Container<'_>) -> Vec<String> {
 
 /// The gateway of a pod's IPv4 default route.
 pub(crate) fn gateway(pod: &Container<'_>) -> Option<String> {
-    let filter = kernel::RouteFilter { family: Some(kernel::Family::V4), table: Some(254), ..Default::default() };
+    let filter =
+        kernel::RouteFilter { family: Some(kernel::Family::V4), table: Some(254), ..Default::default() };
     let routes = kernel::Netlink::open_in(pod.net()).unwrap().routes(&filter).unwrap();
     routes.iter().find(|r| r.dst.is_none()).and_then(|r| r.gateway).map(|g| g.to_string())
+}
+
+/// A daemon started by hand, killed when dropped.
+pub(crate) struct Daemon(Child);
+
+impl Daemon {
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.0)
+    }
+
+    /// SIGTERM; whether it ended well.
+    pub(crate) fn terminate(mut self) -> bool {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
+        self.0.wait().unwrap().success()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A DHCP server, ended when dropped.
@@ -227,7 +275,9 @@ impl Drop for Bench {
         if std::thread::panicking() {
             eprintln!("--- daemon");
             eprintln!("{}", std::fs::read_to_string(self.file("daemon.log")).unwrap_or_default());
-            let started = self.host().run_in(|| std::fs::read_to_string("/run/llano/dhcp.sock.log").unwrap_or_default());
+            let started = self
+                .host()
+                .run_in(|| std::fs::read_to_string("/run/llano/dhcp.sock.log").unwrap_or_default());
             eprintln!("{}", started.unwrap_or_default());
         }
     }
