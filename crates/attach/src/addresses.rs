@@ -1,8 +1,12 @@
 //! The addresses and routes of an attachment: from a CNI result to changes for the kernel, and back for CHECK.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use cni::CniResult;
-use kernel::uapi::{IFA_F_DADFAILED, IFA_F_NODAD, IFA_F_OPTIMISTIC};
-use kernel::{Address, Change, Netlink, Route, RouteFilter, sysctl};
+use ipnet::IpNet;
+use kernel::uapi::{IFA_F_DADFAILED, IFA_F_NODAD, IFA_F_OPTIMISTIC, RT_TABLE_LOCAL};
+use kernel::{Address, Change, Family, Netlink, Route, RouteFilter, sysctl};
 
 use crate::link::{PodLink, unless_absent};
 use crate::{Error, Result};
@@ -89,8 +93,31 @@ pub(crate) fn configure(link: &mut PodLink, result: &CniResult, dad: Dad) -> Res
     let mut changes: Vec<Change> =
         planned_addresses(result, link.index, dad).into_iter().map(Change::AddAddress).collect();
     changes.push(link.up_change());
-    changes.extend(planned_routes(result, link.index).into_iter().map(Change::AddRoute));
+    changes.extend(planned_routes(result, link.index).into_iter().map(Change::AddRouteBeside));
     link.socket.apply_all(&changes).map_err(|(_, error)| error)?;
+    await_local(link, result)
+}
+
+/// Waits until IPv6 addresses receive: the kernel makes their local routes in the background, a moment after it has
+/// said yes. On a link without a carrier it never does, hence the bound, which is no error.
+fn await_local(link: &mut PodLink, result: &CniResult) -> Result<()> {
+    let wanted: Vec<IpNet> =
+        result.ips.iter().map(|ip| ip.address.addr()).filter(IpAddr::is_ipv6).map(IpNet::from).collect();
+    let filter = RouteFilter {
+        family: Some(Family::V6),
+        table: Some(RT_TABLE_LOCAL),
+        oif: Some(link.index),
+        ..RouteFilter::default()
+    };
+    let mut pause = Duration::from_micros(50);
+    while !wanted.is_empty() && pause < Duration::from_millis(60) {
+        let routes = link.socket.routes(&filter)?;
+        if wanted.iter().all(|net| routes.iter().any(|route| route.dst == Some(*net))) {
+            break;
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
     Ok(())
 }
 

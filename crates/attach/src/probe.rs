@@ -118,7 +118,9 @@ pub fn announce(link: &PodLink, addresses: &[IpAddr], count: u32, interval: Dura
 
 /// A socket on the link that sees ARP and neighbour discovery only. The thread is in the link's namespace.
 fn open(index: u32) -> kernel::Result<PacketSocket> {
-    PacketSocket::open(index, ETH_P_ALL, &BpfInsn::ARP_AND_NEIGHBOUR_DISCOVERY)
+    let socket = PacketSocket::open(index, ETH_P_ALL, &BpfInsn::ARP_AND_NEIGHBOUR_DISCOVERY)?;
+    socket.ignore_outgoing()?;
+    Ok(socket)
 }
 
 /// Other machines' DAD solicitations go to the address's solicited-node group.

@@ -86,6 +86,12 @@ impl HostLocal {
             Some(path) => read_resolv_conf(path)?,
             None => Dns::default(),
         };
+        // Known before anything is written; a requested address that is taken shows under the lock.
+        let in_no_set = |address: &IpAddr| !self.sets.iter().any(|set| set.contains(*address));
+        let outside: Vec<IpAddr> = self.requested.iter().copied().filter(in_no_set).collect();
+        if !outside.is_empty() {
+            return Err(ipam::Error::Unfulfilled(outside).into());
+        }
         let quarantine = self.quarantine()?;
         let claims = self.lock()?.allocate(&owner(request), &self.sets, &self.requested, &|address| {
             quarantine.contains(address)
