@@ -16,12 +16,14 @@ impl Family {
     }
 }
 
-const REQUEST_ACK: u16 = 0x1 | 0x4;
+const REQUEST: u16 = 0x1;
+const REQUEST_ACK: u16 = REQUEST | 0x4;
 const CREATE_EXCL: u16 = 0x400 | 0x200;
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
 
@@ -33,7 +35,8 @@ pub(crate) struct Message(Vec<u8>);
 
 impl Message {
     fn new(kind: u16, flags: u16) -> Self {
-        let mut bytes = Vec::with_capacity(160);
+        // linux/netlink.h: the longest of these requests is 108 bytes.
+        let mut bytes = Vec::with_capacity(128);
         bytes.extend(0_u32.to_ne_bytes());
         bytes.extend(kind.to_ne_bytes());
         bytes.extend((REQUEST_ACK | flags).to_ne_bytes());
@@ -75,40 +78,55 @@ impl Message {
     }
 
     /// A macvlan in bridge mode, born in the namespace behind the descriptor.
-    pub(crate) fn new_macvlan(name: &str, parent: u32, netns: i32) -> Self {
+    pub(crate) fn new_macvlan(name: &str, parent: u32, mac: &[u8], netns: i32) -> Self {
         let mode = attribute(1, &MACVLAN_MODE_BRIDGE.to_ne_bytes());
         let info = [attribute(1, b"macvlan"), attribute(2, &mode)].concat();
         Self::new(RTM_NEWLINK, CREATE_EXCL)
             .link(0, 0, 0)
             .attribute(3, &terminated(name))
             .attribute(5, &parent.to_ne_bytes())
+            .attribute(1, mac)
             .attribute(28, &netns.to_ne_bytes())
             .attribute(18, &info)
     }
 
+    /// Gives a link another name.
+    pub(crate) fn rename(index: u32, name: &str) -> Self {
+        Self::new(RTM_SETLINK, 0).link(index, 0, 0).attribute(3, &terminated(name))
+    }
+
     /// Sets a link up.
     pub(crate) fn up(index: u32) -> Self {
-        Self::new(RTM_NEWLINK, 0).link(index, IFF_UP, IFF_UP)
+        Self::new(RTM_SETLINK, 0).link(index, IFF_UP, IFF_UP)
     }
 
-    /// Deletes a link by its name.
-    pub(crate) fn delete_link(name: &str) -> Self {
-        Self::new(RTM_DELLINK, 0).link(0, 0, 0).attribute(3, &terminated(name))
+    /// Deletes a link.
+    pub(crate) fn delete_link(index: u32) -> Self {
+        Self::new(RTM_DELLINK, 0).link(index, 0, 0)
     }
 
-    /// Asks for a link; answered by the link and then, as everything here, by an acknowledgement.
-    pub(crate) fn get_link(index: u32) -> Self {
-        Self::new(RTM_GETLINK, 0).link(index, 0, 0)
+    /// Asks for a link by name, without its counters; the link itself is the answer.
+    pub(crate) fn get_link(name: &str) -> Self {
+        const SKIP_STATS: u32 = 8;
+        let mut message = Self::new(RTM_GETLINK, 0)
+            .link(0, 0, 0)
+            .attribute(3, &terminated(name))
+            .attribute(29, &SKIP_STATS.to_ne_bytes());
+        message.0[6..8].copy_from_slice(&REQUEST.to_ne_bytes());
+        message
     }
 
-    /// `struct ifaddrmsg` with IFA_LOCAL and IFA_ADDRESS; IPv6 without duplicate address detection.
+    /// `struct ifaddrmsg` with IFA_LOCAL and IFA_ADDRESS; an IPv6 address is usable while the kernel looks for another owner.
     pub(crate) fn new_address(family: Family, index: u32, address: &[u8], prefix: u8) -> Self {
-        const IFA_F_NODAD: u8 = 2;
-        let flags = if matches!(family, Family::V6) { IFA_F_NODAD } else { 0 };
+        const OPTIMISTIC: u32 = 4;
         let mut message = Self::new(RTM_NEWADDR, CREATE_EXCL);
-        message.0.extend([family.number(), prefix, flags, 0]);
+        message.0.extend([family.number(), prefix, 0, 0]);
         message.0.extend(index.to_ne_bytes());
-        message.attribute(2, address).attribute(1, address)
+        message = message.attribute(2, address).attribute(1, address);
+        match family {
+            Family::V4 => message.attribute(4, &[address[0], address[1], 255, 255]),
+            Family::V6 => message.attribute(8, &OPTIMISTIC.to_ne_bytes()),
+        }
     }
 
     /// `struct rtmsg`: a default route in the main table.
@@ -119,7 +137,10 @@ impl Message {
         let mut message = Self::new(RTM_NEWROUTE, CREATE_EXCL);
         message.0.extend([family.number(), 0, 0, 0, MAIN, BOOT, 0, UNICAST]);
         message.0.extend([0; 4]);
-        message.attribute(5, gateway).attribute(4, &index.to_ne_bytes())
+        message
+            .attribute(5, gateway)
+            .attribute(4, &index.to_ne_bytes())
+            .attribute(15, &u32::from(MAIN).to_ne_bytes())
     }
 }
 

@@ -10,6 +10,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
+/// Room for one answer of the kernel.
+const BUFFER: usize = 8192;
+
 /// An open network namespace.
 pub(crate) struct Namespace(OwnedFd);
 
@@ -62,11 +65,7 @@ impl Netlink {
     /// Sends all in one call and reads one acknowledgement for each.
     pub(crate) fn send(&mut self, messages: &[Message]) -> Result<()> {
         let bytes: Vec<u8> = messages.iter().flat_map(Message::bytes).collect();
-        // SAFETY: the buffer is valid for its length over the call.
-        let sent = unsafe { libc::send(self.0.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
-        if sent < 0 {
-            return Err(Error::last_os_error());
-        }
+        self.transmit(&bytes)?;
         let mut left = messages.len();
         while left > 0 {
             left -= self.receive()?.min(left);
@@ -74,18 +73,32 @@ impl Netlink {
         Ok(())
     }
 
-    /// Reads one link and its acknowledgement.
-    pub(crate) fn get_link(&mut self, index: u32) -> Result<()> {
-        self.send(&[Message::get_link(index)])
+    /// Asks for a link and returns its index, which stands at a fixed place in the answer.
+    pub(crate) fn get_link(&mut self, name: &str) -> Result<u32> {
+        self.transmit(&Message::get_link(name).bytes())?;
+        let mut buffer = [0; BUFFER];
+        let length = self.datagram(&mut buffer)?;
+        let index = buffer[..length].get(20..24).and_then(|index| index.try_into().ok());
+        index.map(u32::from_ne_bytes).ok_or_else(|| Error::other("the answer is too short"))
+    }
+
+    fn transmit(&self, bytes: &[u8]) -> Result<()> {
+        // SAFETY: the buffer is valid for its length over the call.
+        let sent = unsafe { libc::send(self.0.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
+        if sent < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+    }
+
+    fn datagram(&self, buffer: &mut [u8; BUFFER]) -> Result<usize> {
+        // SAFETY: the buffer is valid for its length over the call.
+        let length = unsafe { libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        usize::try_from(length).map_err(|_| Error::last_os_error())
     }
 
     /// Reads one datagram; returns how many acknowledgements were in it.
     fn receive(&self) -> Result<usize> {
         const NLMSG_ERROR: u16 = 2;
-        let mut buffer = [0_u8; 8192];
-        // SAFETY: the buffer is valid for its length over the call.
-        let length = unsafe { libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-        let Ok(length) = usize::try_from(length) else { return Err(Error::last_os_error()) };
+        let mut buffer = [0; BUFFER];
+        let length = self.datagram(&mut buffer)?;
         let mut rest = &buffer[..length];
         let mut acknowledged = 0;
         while let [a, b, c, d, e, f, ..] = *rest {
@@ -110,10 +123,58 @@ pub(crate) fn write_file(path: &str, bytes: &[u8]) -> Result<()> {
     std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes)
 }
 
+/// A MAC address of one's own: local, for one host.
+pub(crate) fn random_mac() -> Result<[u8; 6]> {
+    let mut mac = [0; 6];
+    // SAFETY: the buffer is valid for its length over the call.
+    let got = unsafe { libc::getrandom(mac.as_mut_ptr().cast(), mac.len(), 0) };
+    if got < 0 {
+        return Err(Error::last_os_error());
+    }
+    mac[0] = mac[0] & 0xfe | 0x02;
+    Ok(mac)
+}
+
 /// Waits for the exclusive lock.
 pub(crate) fn lock(file: &File) -> Result<()> {
     // SAFETY: flock takes numbers.
     check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }).map(drop)
+}
+
+/// Reads all names of a directory and forgets them; std's way would bring a second allocator in.
+pub(crate) fn read_names(dir: &File) -> Result<()> {
+    let mut buffer = [0_u8; 16384];
+    loop {
+        // SAFETY: the buffer is valid for its length over the call.
+        let read = unsafe {
+            libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+        };
+        match read {
+            0 => return Ok(()),
+            read if read < 0 => return Err(Error::last_os_error()),
+            _ => {}
+        }
+    }
+}
+
+/// Gives a file that has no name yet (O_TMPFILE) a name.
+pub(crate) fn give_name(file: &File, path: &CStr) -> Result<()> {
+    // SAFETY: both paths are NUL-terminated; the empty one stands for the descriptor itself.
+    check(unsafe {
+        libc::linkat(file.as_raw_fd(), c"".as_ptr(), libc::AT_FDCWD, path.as_ptr(), libc::AT_EMPTY_PATH)
+    })
+    .map(drop)
+}
+
+/// Whether what is in this directory survives a power cut, so that syncing is worth its time.
+pub(crate) fn is_on_disk(dir: &File) -> Result<bool> {
+    // SAFETY: all zeroes is a value of statfs, which is numbers; it is valid for writing over the call.
+    unsafe {
+        let mut buffer: libc::statfs = mem::zeroed();
+        check(libc::fstatfs(dir.as_raw_fd(), &mut buffer))?;
+        // The C libraries do not agree on the types of the two.
+        Ok(i128::from(buffer.f_type) != i128::from(libc::TMPFS_MAGIC))
+    }
 }
 
 /// Runs a program with our environment and standard input and returns the most memory it had, in KiB. A process takes
