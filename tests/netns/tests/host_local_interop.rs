@@ -50,10 +50,9 @@ impl Answer {
 
 impl Bench {
     fn new() -> Bench {
-        assert!(
-            Path::new(REFERENCE).is_file(),
-            "no {REFERENCE}: apt-get install containernetworking-plugins"
-        );
+        let reference = reference();
+        let found = reference.is_file();
+        assert!(found, "no {}: apt-get install containernetworking-plugins", reference.display());
         let temp = tempfile::tempdir().unwrap();
         let ours = temp.path().join("host-local");
         symlink(netns_tests::bin_dir().join("llano-cni"), &ours).unwrap();
