@@ -7,6 +7,8 @@ pub mod dhcp;
 pub mod host_local;
 mod resolv_conf;
 pub mod static_addresses;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::time::Duration;
