@@ -53,11 +53,17 @@ fn play(bytes: &[u8]) {
             }
             _ => {
                 now = client.deadline().map_or(now, |deadline| deadline.max(now));
-                client.on_time(now);
+                // A poll loop that is told "now" again and again would spin.
+                let mut calls = 0;
+                while calls == 0 || client.deadline().is_some_and(|deadline| deadline <= now) {
+                    client.on_time(now);
+                    calls += 1;
+                    assert!(calls < 10, "{:?} wants to be called for ever", client.phase());
+                }
             }
         }
         if client.phase() == Phase::Bound {
-            assert!(client.held().is_some() && client.deadline().is_none_or(|deadline| deadline > now));
+            assert!(client.held().is_some());
         }
     }
     let _ = client.release(now);
