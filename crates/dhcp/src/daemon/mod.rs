@@ -8,6 +8,7 @@
 //! | [`line4`], [`line6`] | the clients' packets |
 //! | [`store`] | records on disk |
 //! | [`calls`] | the verbs |
+//! | [`report`] | what a user is told of an attachment |
 //! | [`client`] | what `llano dhcp list` asks |
 
 mod attachment;
@@ -17,6 +18,7 @@ mod connection;
 mod line4;
 mod line6;
 mod place;
+mod report;
 mod socket;
 mod store;
 #[allow(unsafe_code)]
@@ -254,6 +256,7 @@ impl Daemon {
             let Some(attachment) = self.attachments.get(&key) else { continue };
             if attachment.waiting.is_some() {
                 self.fail(&key, cni::Error::try_again("the DHCP daemon is being stopped"));
+                self.forget(&key);
             } else if attachment.releasing.is_some() {
                 self.forget(&key);
             }

@@ -4,82 +4,14 @@
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
-use super::{Held, Lease, Parameters, Retransmit};
+use super::{Action, Config, Counters, Held, Lease, Parameters, Phase, Retransmit};
 use crate::clock::{Millis, Random, SECOND};
-use crate::v4::Probe;
-use crate::wire::v6::{IaAddr, IaNa, Message, MessageType, Options, Status, option, parse_v6};
+use crate::wire::v6::{IaNa, Message, MessageType, Status, option, parse_v6};
 
 /// A server of this preference is taken without waiting for others.
 const BEST: u8 = 255;
 /// Wait after a refusal or conflict, doubled each time in a row.
 const AGAIN: Millis = SECOND;
-
-/// What the client is told once.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Who we are, for all our interfaces.
-    pub duid: Vec<u8>,
-    /// Which interface of ours.
-    pub iaid: u32,
-    /// Let the server grant at once.
-    pub rapid_commit: bool,
-    /// Duplicate detection before an address is used.
-    pub probe: Option<Probe>,
-}
-
-/// What the owner has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Send to all servers of the link.
-    Send(Message),
-    /// Send a neighbour solicitation for this address from no address (RFC 4862, 5.4).
-    Probe(Ipv6Addr),
-    /// A lease was granted or extended. Make it durable, then put it on the link.
-    Granted(Held),
-    /// These addresses must leave the link now.
-    Lost {
-        /// What was lost.
-        lease: Lease,
-        /// Why, for the log.
-        why: &'static str,
-    },
-    /// The server knows that we are done, or never answered.
-    Released,
-}
-
-/// The client's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Phase {
-    Init,
-    Soliciting,
-    Requesting,
-    Confirming,
-    Probing,
-    Bound,
-    Renewing,
-    Rebinding,
-    Declining,
-    Releasing,
-    Stopped,
-}
-
-/// What was seen, for the message that says why there is no address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Solicits sent.
-    pub solicits: u32,
-    /// Advertises that could be used.
-    pub advertises: u32,
-    /// Requests sent.
-    pub requests: u32,
-    /// Conflicts found, each declined.
-    pub conflicts: u32,
-    /// Packets that were not for us, or not DHCPv6.
-    pub ignored: u32,
-    /// The last status other than success.
-    pub status: Option<Status>,
-}
 
 #[derive(Debug)]
 enum State {
@@ -536,29 +468,9 @@ impl Client {
             MessageType::Request => self.counters.requests = self.counters.requests.saturating_add(1),
             _ => {}
         }
-        let mut options = Options::default();
-        options.push(option::CLIENT_ID, self.config.duid.clone());
-        if let (true, Some(lease)) = (server, lease) {
-            options.push(option::SERVER_ID, lease.server.clone());
-        }
-        let mut ia = IaNa { iaid: self.config.iaid, t1: 0, t2: 0, options: Options::default() };
-        for address in lease.map(|l| l.addresses.as_slice()).unwrap_or_default() {
-            ia.options.push(option::IA_ADDR, IaAddr::encode(address.address));
-        }
-        options.push(option::IA_NA, ia.encode());
-        let elapsed = u16::try_from(now.saturating_sub(began) / 10).unwrap_or(u16::MAX);
-        options.push(option::ELAPSED_TIME, elapsed.to_be_bytes());
-        if matches!(
-            kind,
-            MessageType::Solicit | MessageType::Request | MessageType::Renew | MessageType::Rebind
-        ) {
-            let wanted = [option::DNS_SERVERS, option::DOMAIN_LIST, option::SOL_MAX_RT];
-            options.push(option::ORO, wanted.iter().flat_map(|o| o.to_be_bytes()).collect::<Vec<_>>());
-        }
-        if kind == MessageType::Solicit && self.config.rapid_commit {
-            options.push(option::RAPID_COMMIT, []);
-        }
-        self.actions.push_back(Action::Send(Message { kind, xid: self.xid, options }));
+        let elapsed = now.saturating_sub(began);
+        let message = super::message::build(&self.config, kind, self.xid, lease, server, elapsed);
+        self.actions.push_back(Action::Send(message));
     }
 }
 
