@@ -55,7 +55,7 @@ pub(super) fn ensure(host: &mut Netlink, parent: &Link, network: &str) -> Result
         Some(Link { index, mac: Some(mac), parent: Some(on), kind: LinkKind::Macvlan(_), .. })
             if on == parent.index =>
         {
-            silence_and_raise(host, &name, network)?;
+            silence_and_raise(host, &name)?;
             return Ok(Shim { index, mac });
         }
         // The parent was made anew under its old name.
@@ -68,8 +68,10 @@ pub(super) fn ensure(host: &mut Netlink, parent: &Link, network: &str) -> Result
     new.parent = Some(parent.index);
     // Explicit: udev rewrites a MAC that the kernel chose.
     new.mac = Some(mac);
+    // In the same send: there is no moment in which GC would not know it for ours.
+    new.alias = Some(alias(network));
     host.apply(&Change::AddLink(new))?;
-    let made = silence_and_raise(host, &name, network);
+    let made = silence_and_raise(host, &name);
     if made.is_err() {
         let _ = host.apply(&Change::DeleteLinkByName(name));
     }
@@ -90,12 +92,12 @@ fn is_ready(link: &Link, parent: &Link) -> bool {
 }
 
 /// Everything that keeps frames of its own off the LAN is set before it goes up.
-fn silence_and_raise(host: &mut Netlink, name: &str, network: &str) -> Result<u32> {
+fn silence_and_raise(host: &mut Netlink, name: &str) -> Result<u32> {
     for (key, value) in [("addr_gen_mode", ADDR_GEN_NONE), ("accept_ra", "0"), ("autoconf", "0")] {
         unless_absent(sysctl::write(&format!("net/ipv6/conf/{name}/{key}"), value))?;
     }
     let index = host.index_of(name)?.unwrap_or_default();
-    let quiet = SetLink { arp: Some(false), alias: Some(alias(network)), ..SetLink::default() };
+    let quiet = SetLink { arp: Some(false), ..SetLink::default() };
     let up = SetLink { up: Some(true), ..SetLink::default() };
     host.apply_all(&[Change::SetLink { index, set: quiet }, Change::SetLink { index, set: up }])
         .map_err(|(_, error)| error)?;
