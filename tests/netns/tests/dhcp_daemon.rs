@@ -1,5 +1,7 @@
 //! The DHCP daemon: started once, killed, absent, raced.
 
+#![allow(clippy::unwrap_used)] // A test ends where it cannot go on.
+
 #[path = "dhcp/mod.rs"]
 mod dhcp;
 

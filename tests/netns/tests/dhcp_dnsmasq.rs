@@ -1,5 +1,7 @@
 //! `ipam.type: dhcp` against dnsmasq: the whole way from the plugin's call to the server's lease file.
 
+#![allow(clippy::unwrap_used)] // A test ends where it cannot go on.
+
 #[path = "dhcp/mod.rs"]
 mod dhcp;
 
@@ -199,4 +201,47 @@ fn a_caller_that_goes_away_leaves_no_lease() {
     bench.del(&pod, &ipam).unwrap();
     bench.add(&pod, &ipam).unwrap();
     bench.del(&pod, &ipam).unwrap();
+}
+
+#[test]
+fn a_noisy_lan_does_not_disturb_the_exchange() {
+    let bench = Bench::new();
+    let _server = bench.dnsmasq("one", &[RANGE, RANGE6]);
+    let _daemon = bench.daemon(&[]);
+    let pod = bench.host().container("pod").unwrap();
+    let ipam = json!({"families": ["ipv4", "ipv6"]});
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let answer = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            bench.lab.host("two").unwrap().run_in(|| noise(&stop)).unwrap();
+        });
+        let answer = bench.add(&pod, &ipam);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        answer
+    });
+    assert_eq!(answer.unwrap().addresses().len(), 2);
+    bench.del(&pod, &ipam).unwrap();
+}
+
+/// Short, long, foreign and nearly right packets to every client's port.
+fn noise(stop: &std::sync::atomic::AtomicBool) {
+    use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+    let v4 = UdpSocket::bind("10.77.0.2:67").unwrap();
+    v4.set_broadcast(true).unwrap();
+    let v6 = UdpSocket::bind("[::]:547").unwrap();
+    let index = Netlink::open().unwrap().index_of("eth0").unwrap().unwrap();
+    let all_nodes = SocketAddrV6::new("ff02::1".parse::<Ipv6Addr>().unwrap(), 546, 0, index);
+    let mut nearly = vec![0u8; 300];
+    nearly[..4].copy_from_slice(&[2, 1, 6, 0]);
+    nearly[236..243].copy_from_slice(&[0x63, 0x82, 0x53, 0x63, 53, 1, 6]);
+    let mut n = 0usize;
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        n += 1;
+        nearly[4..8].copy_from_slice(&u32::try_from(n).unwrap().wrapping_mul(0x9e37_79b9).to_be_bytes());
+        for packet in [&nearly[..], &nearly[..n % 300], &[0xff; 1400][..n % 1400], &[]] {
+            let _ = v4.send_to(packet, "255.255.255.255:68");
+            let _ = v6.send_to(packet, all_nodes);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

@@ -4,6 +4,8 @@
 //! The calls come from a trace of a whole run; each is killed as the k-th call of its name, and the trace of that run
 //! must end in that very call.
 
+#![allow(clippy::unwrap_used)] // A test ends where it cannot go on.
+
 #[path = "dhcp/mod.rs"]
 mod dhcp;
 
