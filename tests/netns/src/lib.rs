@@ -5,6 +5,7 @@
 // A test that cannot look at the machine has failed: a panic is the right answer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod kill;
 mod leak;
 mod places;
 

@@ -1,27 +1,20 @@
 //! SIGKILL at every system call of ADD and of DEL of a macvlan with DHCP: afterwards one DEL leaves no link, no lease at
 //! the daemon or the server and no process but the daemon, and a new ADD works.
-//!
-//! The calls come from a trace of a whole run; each is killed as the k-th call of its name, and the trace of that run
-//! must end in that very call.
 
 #![allow(clippy::unwrap_used)] // A test ends where it cannot go on.
 
 #[path = "dhcp/mod.rs"]
 mod dhcp;
 
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Output, Stdio};
 
 use dhcp::{Bench, conf, wait};
 use lab::Container;
+use netns_tests::kill::{Call, calls};
 use serde_json::{Value, json};
 
 const RANGE: &str = "--dhcp-range=10.77.0.50,10.77.0.250,2m";
-
-/// A system call: its name, and the how many-th of that name it is.
-type Call = (String, usize);
 
 /// No probes: they only cost time here.
 fn ipam() -> Value {
@@ -43,34 +36,11 @@ fn traced(bench: &Bench, pod: &Container<'_>, verb: &str, options: &[&str]) -> (
     (output, std::fs::read_to_string(&trace).unwrap())
 }
 
-/// Every call of a whole run, in order, but the `execve` that is strace's own.
-fn calls(trace: &str) -> Vec<Call> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let names = trace.lines().filter_map(|line| line.split_once('(')).map(|(name, _)| name.to_owned());
-    let counted = names.map(|name| {
-        let count = seen.entry(name.clone()).or_default();
-        *count += 1;
-        (name, *count)
-    });
-    counted.filter(|(name, count)| (name.as_str(), *count) != ("execve", 1)).collect()
-}
-
-/// Kills the plugin as it enters a call. False when this run never came to it: how often it looks whether the daemon
-/// listens differs from run to run.
-fn kill_at(bench: &Bench, pod: &Container<'_>, verb: &str, (name, count): &Call) -> bool {
-    let inject = format!("inject={name}:signal=SIGKILL:when={count}");
-    let (output, trace) = traced(bench, pod, verb, &["-e", &inject]);
-    let killed = output.status.signal() == Some(9) || output.status.code() == Some(137);
-    let lines: Vec<&str> = trace.lines().filter(|line| line.contains('(')).collect();
-    let start = format!("{name}(");
-    let of_name = lines.iter().filter(|line| line.starts_with(&start)).count();
-    if !killed {
-        assert!(of_name < *count, "{verb} came to {name} {count} and went on\n{trace}");
-        return false;
-    }
-    let last = lines.last().unwrap();
-    assert!(of_name == *count && last.starts_with(&start), "{verb} was to end at {name} {count}\n{trace}");
-    true
+/// Kills the plugin as it enters a call. False when this run never came to it.
+fn kill_at(bench: &Bench, pod: &Container<'_>, verb: &str, call: &Call) -> bool {
+    let inject = call.inject();
+    let (output, trace) = traced(bench, pod, verb, &[&inject[0], &inject[1]]);
+    call.killed(output.status, &trace)
 }
 
 /// One DEL after a kill, and what must be true then.

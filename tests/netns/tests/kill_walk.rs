@@ -1,19 +1,15 @@
 //! SIGKILL at every single system call of ADD and of DEL: afterwards one DEL, or one GC, leaves nothing behind,
 //! and a new ADD works.
-//!
-//! The calls come from a trace of a whole run; then each is killed as the k-th call of its name, and the trace of that run
-//! must end in that very call. (`when=N` counts by name, so killing "at call N" of all would walk almost nothing.)
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 
 use kernel::uapi::RT_TABLE_MAIN;
 use kernel::{Netlink, RouteFilter};
 use lab::{Host, Lab, LabSpec, Plugins};
+use netns_tests::kill::{Call, calls};
 use netns_tests::llano_plugins;
 use serde_json::{Value, json};
 
@@ -25,9 +21,6 @@ hosts:
     interfaces:
       eth0: { switch: lan, addresses: [10.9.0.1/24, \"fd09::1/64\"] }
 ";
-
-/// A system call of a trace: its name, and the how many-th of that name it is.
-type Call = (String, usize);
 
 struct Walk<'a> {
     host: &'a Host,
@@ -99,31 +92,17 @@ impl Walk<'_> {
 
     /// Kills the plugin as it enters `call`, and proves that it got there and no further. A run that ended before it came
     /// to that call is undone and tried again.
-    fn kill_at(&self, verb: &str, pod: &str, (name, count): &Call) {
-        let inject = format!("inject={name}:signal=SIGKILL:when={count}");
+    fn kill_at(&self, verb: &str, pod: &str, call: &Call) {
+        let inject = call.inject();
         for _ in 0..5 {
-            let (_, status) = self.run(verb, pod, &self.conf, &["-s", "0", "-e", &inject]);
-            let text = fs::read_to_string(self.scratch.join("trace")).unwrap();
-            if status.success() {
-                let again = if verb == "ADD" { "DEL" } else { "ADD" };
-                self.must(again, pod, &self.conf, "to try the kill again");
-                continue;
+            let (_, status) = self.run(verb, pod, &self.conf, &["-s", "0", &inject[0], &inject[1]]);
+            if call.killed(status, &fs::read_to_string(self.scratch.join("trace")).unwrap()) {
+                return;
             }
-            assert!(
-                status.signal() == Some(9) || status.code() == Some(137),
-                "{verb} at {name} {count}: {status}\n{text}"
-            );
-            let last = text.lines().rfind(|line| line.contains('(')).unwrap_or_default();
-            let of_name = text.lines().filter(|line| line.starts_with(&format!("{name}("))).count();
-            assert!(
-                of_name == *count
-                    && last.starts_with(&format!("{name}("))
-                    && text.contains("killed by SIGKILL"),
-                "{verb} was to be killed at {name} {count}, and the trace ends\n{text}"
-            );
-            return;
+            let again = if verb == "ADD" { "DEL" } else { "ADD" };
+            self.must(again, pod, &self.conf, "to try the kill again");
         }
-        panic!("{verb} never came to {name} {count}");
+        panic!("{verb} never came to {call}");
     }
 
     fn gc(&self, valid: &[&str]) -> Value {
@@ -177,7 +156,7 @@ impl Walk<'_> {
             for (number, call) in calls.iter().enumerate() {
                 let pod = format!("{}{number}", verb.to_lowercase());
                 let mut container = self.host.container(&pod).unwrap();
-                let when = format!("after a kill of {verb} at {} {}", call.0, call.1);
+                let when = format!("after a kill of {verb} at {call}");
                 if *verb == "DEL" {
                     self.must("ADD", &pod, &self.conf, "before the kill");
                 }
@@ -199,20 +178,6 @@ impl Walk<'_> {
         }
         eprintln!("killed ADD at {adds} calls and DEL at {dels} calls");
     }
-}
-
-/// The calls of a trace, but strace's own `execve`.
-fn calls(trace: &str) -> Vec<Call> {
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    let names = trace.lines().filter_map(|line| line.split_once('(')).map(|(name, _)| name);
-    names
-        .map(|name| {
-            let count = seen.entry(name).or_default();
-            *count += 1;
-            (name.to_owned(), *count)
-        })
-        .filter(|(name, count)| (name.as_str(), *count) != ("execve", 1))
-        .collect()
 }
 
 fn walk(conf: Value) {
