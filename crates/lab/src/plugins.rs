@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -14,6 +15,9 @@ use crate::error::{Error, Result};
 /// The names `llano-cni` answers to.
 pub const TYPES: [&str; 9] =
     ["macvlan", "host-local", "static", "dhcp", "loopback", "tuning", "sbr", "bandwidth", "vlan"];
+
+/// Makes the names of files that are to be renamed unique within the process.
+static INSTALLS: AtomicU32 = AtomicU32::new(0);
 
 /// A directory of plugin binaries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +62,8 @@ impl Plugins {
             if std::fs::read_link(&link).is_ok_and(|target| target == llano_cni) {
                 continue;
             }
-            let next = dir.join(format!(".{name}.{}", std::process::id()));
+            let unique = INSTALLS.fetch_add(1, Ordering::Relaxed);
+            let next = dir.join(format!(".{name}.{}-{unique}", std::process::id()));
             let _ = std::fs::remove_file(&next);
             std::os::unix::fs::symlink(llano_cni, &next)
                 .and_then(|()| std::fs::rename(&next, &link))
