@@ -54,12 +54,23 @@ const PACKAGES: &[Apt] = {
             &[Netns, Conformance, Bench],
             "the reference plugins: interoperation and comparison",
         ),
-        apt_row("containerd", "containerd", &[Conformance], "real containers with `ctr --cni`"),
-        apt_row("runc", "runc", &[Conformance], "runs containerd's containers"),
+        apt_row("containerd", "containerd", &[Netns, Conformance], "real containers with `ctr --cni`"),
+        apt_row("runc", "runc", &[Netns, Conformance], "runs containerd's containers"),
         apt_row("podman", "podman", &[Conformance], "real containers with the CNI backend of podman 4"),
-        apt_row("busybox-static", "busybox", &[Conformance, Vm], "the containers' and the VM's only program"),
+        apt_row(
+            "systemd",
+            "systemd-socket-activate",
+            &[Netns],
+            "starts the DHCP daemon the way a systemd socket does",
+        ),
+        apt_row(
+            "busybox-static",
+            // The dynamic busybox has the same program.
+            "/var/lib/dpkg/info/busybox-static.list",
+            &[Demo, Netns, Conformance, Vm],
+            "the containers' and the VM's only program",
+        ),
         apt_row("qemu-system-x86", "qemu-system-x86_64", &[Vm], "the virtual machine (no KVM needed)"),
-        apt_row("cpio", "cpio", &[Vm], "packs the VM's initramfs"),
         apt_row("xz-utils", "xz", &[Vm], "unpacks the kernel package's modules"),
         apt_row("g++", "g++", &[Fuzz], "compiles libFuzzer"),
     ]

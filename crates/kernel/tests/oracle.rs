@@ -296,7 +296,7 @@ proptest! {
             let Message::Qdisc(back) = ours(Theirs::NewQueueDiscipline(read)) else { panic!() };
             prop_assert_eq!(back, want);
         }
-        // The oracle has no tbf: the kernel is its judge, in tests/tables.rs.
+        // The oracle has no tbf: the kernel is its judge, in tests/netns_tables.rs.
         let want = Qdisc::tbf(index, Tbf { rate_bytes: rate, burst_bytes: burst, limit_bytes: limit });
         let bytes = encode(&Change::AddQdisc(want.clone()), 1).unwrap();
         prop_assert_eq!(decode(&bytes), vec![Message::Qdisc(want)]);
