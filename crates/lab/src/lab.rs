@@ -318,6 +318,7 @@ fn open(directory: &Directory, spec: LabSpec) -> Result<Lab> {
 
 fn clear(directory: &Directory) -> Result<()> {
     processes::kill_all(&directory.lab, &namespaces(directory))?;
+    crate::runtime::remove_cgroups(&directory.lab);
     mounts::detach_all(&directory.path)?;
     directory.remove()
 }

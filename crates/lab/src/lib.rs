@@ -16,6 +16,7 @@ mod namespace;
 mod ping;
 mod plugins;
 mod processes;
+pub mod runtime;
 mod spec;
 mod state;
 mod step;
