@@ -15,5 +15,5 @@ mod site;
 pub use caller::Caller;
 pub use cnitool::Cnitool;
 pub use direct::Direct;
-pub use seed::{ours_delivers, reference_does_not_deliver};
+pub use seed::{assert_no_cgroup, ours_delivers, reference_does_not_deliver};
 pub use site::{LEASES, NETWORK_FILE, PLUGINS, Whose, leftovers, prepare, state};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use super::{IMAGE, Running, Runtime, cgroups, image, missing, output, wait_for};
+use super::{IMAGE, Running, Runtime, cgroups, image, output, require, wait_for};
 use crate::error::{Error, Result};
 use crate::host::Host;
 
@@ -41,6 +41,7 @@ impl<'a> Containerd<'a> {
     /// # Errors
     /// When it is not installed, or cannot be run.
     pub fn start(host: &'a Host) -> Result<Self> {
+        require(&["containerd", "ctr", "runc", "busybox"])?;
         let log = host.run_in(|| -> std::io::Result<fs::File> {
             fs::create_dir_all(DIRECTORY)?;
             fs::write("/run/containerd/config.toml", CONFIG)?;
@@ -55,7 +56,7 @@ impl<'a> Containerd<'a> {
             .stdout(log.try_clone().map_err(failed)?)
             .stderr(log)
             .spawn()
-            .map_err(|error| program("containerd", host, missing("containerd", &error)))?;
+            .map_err(|error| program("containerd", host, error.to_string()))?;
         // Lab::down ends it; somebody has to take its exit status.
         std::thread::spawn(move || process.wait());
         Ok(Containerd { host })
@@ -120,7 +121,7 @@ impl Runtime for Containerd<'_> {
             .stdout(messages)
             .stderr(errors)
             .spawn()
-            .map_err(|error| program("ctr", self.host, missing("ctr", &error)))?;
+            .map_err(|error| program("ctr", self.host, error.to_string()))?;
         let refused = || program(&format!("ctr run {name}"), self.host, self.read(&log));
         let look = || match self.running(name)? {
             Some(pid) => Ok(Some(pid)),

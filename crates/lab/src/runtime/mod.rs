@@ -100,7 +100,7 @@ fn output(host: &Host, program: &str, args: &[&str], env: &[(&str, &str)]) -> Re
         reason,
     };
     let run = host.command(program)?.args(args).envs(env.iter().copied()).stdin(Stdio::null()).output();
-    let Output { status, stdout, stderr } = run.map_err(|error| told(missing(program, &error)))?;
+    let Output { status, stdout, stderr } = run.map_err(|error| told(error.to_string()))?;
     if !status.success() {
         let text = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).trim().to_owned());
         return Err(told(format!("{status}: {}", text.join("\n").trim())));
@@ -108,17 +108,22 @@ fn output(host: &Host, program: &str, args: &[&str], env: &[(&str, &str)]) -> Re
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// What to do about a program that cannot be started.
-fn missing(program: &str, error: &std::io::Error) -> String {
-    let package = match program {
-        "ctr" => "containerd",
-        "busybox" => "busybox-static",
-        other => other,
-    };
-    match error.kind() {
-        std::io::ErrorKind::NotFound => format!("not installed: apt-get install {package}"),
-        _ => error.to_string(),
+/// Fails with what to install when one of these programs is not there. The packages are Debian's and Ubuntu's.
+fn require(programs: &[&str]) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for program in programs {
+        if std::env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
+            continue;
+        }
+        let package = match *program {
+            "ctr" => "containerd",
+            "busybox" => "busybox-static",
+            other => other,
+        };
+        let reason = format!("not installed: apt-get install {package}");
+        return Err(Error::Program { program: (*program).to_owned(), reason });
     }
+    Ok(())
 }
 
 /// Looks again and again until `look` finds something.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{IMAGE, Running, Runtime, cgroups, image, output};
+use super::{IMAGE, Running, Runtime, cgroups, image, output, require};
 use crate::error::{Error, Result};
 use crate::host::Host;
 
@@ -37,6 +37,7 @@ impl<'a> Podman<'a> {
     /// # Errors
     /// When podman is not installed, has no CNI backend (podman 5), or does not take the image.
     pub fn start(host: &'a Host, conf: &str) -> Result<Self> {
+        require(&["podman", "runc", "busybox"])?;
         let (network, list) = list_of(conf)?;
         let write = || -> std::io::Result<()> {
             fs::create_dir_all("/run/podman")?;

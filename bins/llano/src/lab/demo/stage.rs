@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use lab::runtime::Containerd;
 use lab::{Endpoint, Example, Host, Lab, Plugins};
 
 use super::pod::Pod;
@@ -48,11 +49,13 @@ impl Stage {
             let host = stage.lab.host(name)?;
             host.run_in(|| Plugins::install(plugin, Path::new("/opt/cni/bin")))??;
             if runtime == Runtime::Containerd {
-                containerd::begin(host)?;
+                Containerd::start(host)?;
             }
         }
         if runtime == Runtime::Containerd {
-            HOSTS.iter().try_for_each(|name| containerd::ready(stage.lab.host(name)?))?;
+            for name in HOSTS {
+                Containerd::of(stage.lab.host(name)?).ready()?;
+            }
         }
         Ok(stage)
     }
