@@ -185,10 +185,17 @@ pub(crate) fn is_identifier(text: &[u8]) -> bool {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte))
 }
 
+/// Bytes of a container ID: those of a file's name. What is longer would not be found again in a lease file.
+const LONGEST_CONTAINER_ID: usize = 255;
+
 /// Code 4 unless `id` is an identifier.
 fn check_container_id(id: &OsStr) -> Result<()> {
     if is_identifier(id.as_bytes()) {
-        return Ok(());
+        if id.len() <= LONGEST_CONTAINER_ID {
+            return Ok(());
+        }
+        // Differs: the reference has no limit; libcni fails later, where the ID becomes part of a file's name.
+        return Err(Error::env("containerID is longer than 255 bytes"));
     }
     Err(invalid("invalid characters in containerID", &id.to_string_lossy().escape_debug().to_string()))
 }

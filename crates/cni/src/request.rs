@@ -97,8 +97,29 @@ impl Request {
         }
     }
 
-    /// The configuration's own `dns`; empty when absent.
+    /// The configuration's own `dns`, with what the runtime gives by the capability `dns` in its place; empty when
+    /// both are absent.
     pub fn dns(&self) -> Result<Dns> {
+        let mut dns = self.conf_dns()?;
+        if let Some(runtime) = self.runtime_config()?
+            && let Some(object) = runtime.object("dns")?
+        {
+            // The words of the CNI conventions, which are not the configuration's.
+            for (key, list) in [
+                ("servers", &mut dns.nameservers),
+                ("searches", &mut dns.search),
+                ("options", &mut dns.options),
+            ] {
+                let given = object.strings(key)?;
+                if !given.is_empty() {
+                    *list = given.into_iter().map(str::to_owned).collect();
+                }
+            }
+        }
+        Ok(dns)
+    }
+
+    fn conf_dns(&self) -> Result<Dns> {
         match self.root().object("dns")? {
             Some(dns) => Dns::parse(&dns),
             None => Ok(Dns::default()),
@@ -127,11 +148,13 @@ impl Request {
         let Some(key) = keys.into_iter().find(|key| root.has(key)) else {
             return Ok(None);
         };
+        // An entry that names nobody protects nobody: better an error than a running pod's address.
         let read = |object: &Object<'_>| {
-            Ok(ValidAttachment {
-                container_id: object.string("containerID")?.unwrap_or_default().to_owned(),
-                ifname: object.string("ifname")?.unwrap_or_default().to_owned(),
-            })
+            let text = |key: &str| match object.text(key)? {
+                Some(text) => Ok(text.to_owned()),
+                None => Err(object.missing(key, "whose attachment is to be kept")),
+            };
+            Ok(ValidAttachment { container_id: text("containerID")?, ifname: text("ifname")? })
         };
         root.objects(key)?.iter().map(read).collect::<Result<_>>().map(Some)
     }

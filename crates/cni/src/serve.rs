@@ -97,9 +97,16 @@ fn answer(plugin: &dyn Plugin, io: &mut Io<'_>) -> Result<String> {
         return Ok(version_text(plugin.versions()));
     }
     let config = read_config(io.stdin, config_limit(raw.verb()))?;
-    let request = Request::new(&raw, config, plugin.versions())?;
-    if matches!(request.env.verb, Verb::Add | Verb::Del) {
-        guard(&request)?;
+    let mut request = Request::new(&raw, config, plugin.versions())?;
+    match (request.env.verb, guard(&request)) {
+        (Verb::Add, Err(error)) => return Err(error),
+        (Verb::Del, Err(error)) => {
+            // The path was recycled, so the pod is gone: what it holds elsewhere is given back, as the reference does.
+            request.env.netns = None;
+            plugin.del(&request)?;
+            return Err(error);
+        }
+        _ => {}
     }
     dispatch(plugin, &request)
 }
@@ -116,7 +123,7 @@ fn dispatch(plugin: &dyn Plugin, request: &Request) -> Result<String> {
 }
 
 /// Code 8 when `CNI_NETNS` is the plugin's own namespace. Differs: the reference looks after the callback has
-/// run, when a host's interface may already be changed; here nothing has happened yet.
+/// run, when a host's interface may already be changed; here no interface is touched.
 fn guard(request: &Request) -> Result<()> {
     match &request.env.netns {
         Some(path) if !request.env.netns_override && netns::is_own(path) => {

@@ -194,6 +194,10 @@ fn keys_of_a_wrong_type_or_range() {
         (r#""args":[]"#, "invalid args: [], expected an object"),
         (r#""args":{"cni":7}"#, "invalid args.cni: 7, expected an object"),
         (r#""args":{"cni":{"mac":[]}}"#, "invalid args.cni.mac: [], expected a string"),
+        (
+            r#""cni.dev/valid-attachments":[{"id":"c1","ifname":"eth0"}]"#,
+            "invalid cni.dev/valid-attachments[0].containerID: nothing",
+        ),
         (r#""cni.dev/valid-attachments":{}"#, "invalid cni.dev/valid-attachments: {}, expected an array"),
         (
             r#""cni.dev/valid-attachments":["a"]"#,

@@ -10,6 +10,7 @@ type Row<'a> = (&'a str, &'a str, &'a [u8], u32, &'a str);
 #[test]
 fn each_bad_variable_is_named() {
     let long_id = [b"a".repeat(4096), b"/".to_vec()].concat();
+    let too_long_id = b"a".repeat(256);
     let long_name = b"e".repeat(100_000);
     let rows: &[Row<'_>] = &[
         ("ADD", "CNI_CONTAINERID", b"", 4, "required env variables [CNI_CONTAINERID] missing"),
@@ -98,13 +99,7 @@ fn each_bad_variable_is_named() {
             8,
             "plugin's netns and netns from CNI_NETNS should not be the same",
         ),
-        (
-            "DEL",
-            "CNI_NETNS",
-            b"/proc/self/ns/net",
-            8,
-            "plugin's netns and netns from CNI_NETNS should not be the same",
-        ),
+        ("DEL", "CNI_CONTAINERID", &too_long_id, 4, "containerID is longer than 255 bytes"),
     ];
     for (verb, variable, value, code, words) in rows {
         let plugin = Reader::default();
@@ -169,4 +164,18 @@ fn the_override_allows_the_own_namespace() {
         assert_eq!(outcome.exit, exit, "{value}: {}", outcome.stdout);
         assert_eq!(plugin.effects.get() == 1, exit == 0);
     }
+}
+
+#[test]
+fn del_of_a_recycled_namespace_gives_back_what_is_elsewhere_and_still_says_so() {
+    let plugin = Reader::default();
+    let mut env = variables("DEL");
+    set(&mut env, "CNI_NETNS", b"/proc/self/ns/net");
+    let outcome = call(&plugin, &env, CONFIG);
+    assert_eq!(outcome.error().0, 8);
+    assert_eq!(plugin.effects.get(), 1, "addresses and host routes are released");
+    assert!(
+        plugin.netns.take().is_none(),
+        "and no namespace is named to it, so no link of the host is touched"
+    );
 }

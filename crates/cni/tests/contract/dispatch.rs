@@ -195,3 +195,25 @@ fn requests_read_their_parts() {
         assert_eq!(request.valid_attachments().unwrap().map(|list| list.len()), expected, "{member}");
     }
 }
+
+#[test]
+fn the_runtimes_dns_takes_the_place_of_the_configurations() {
+    let env = [
+        ("CNI_COMMAND", "ADD"),
+        ("CNI_CONTAINERID", "c"),
+        ("CNI_NETNS", "/n"),
+        ("CNI_IFNAME", "eth0"),
+        ("CNI_PATH", "/x"),
+    ];
+    let dns = |keys: &str| {
+        let config = format!(
+            r#"{{"cniVersion":"1.0.0","name":"n","dns":{{"domain":"a.example","search":["b"]}}{keys}}}"#
+        );
+        Request::from_texts(&env, &config).unwrap().dns().unwrap()
+    };
+    assert_eq!(dns("").search, ["b"]);
+    let given = dns(r#","runtimeConfig":{"dns":{"servers":["10.0.0.1"],"searches":["c.example"]}}"#);
+    assert_eq!(given.nameservers, ["10.0.0.1"]);
+    assert_eq!(given.search, ["c.example"]);
+    assert_eq!(given.domain, "a.example", "what the runtime does not say stays");
+}

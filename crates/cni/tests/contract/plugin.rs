@@ -14,6 +14,8 @@ pub(crate) struct Reader {
     pub(crate) answer: CniResult,
     pub(crate) versions: Option<&'static [Version]>,
     pub(crate) chained: bool,
+    /// The namespace of the last call.
+    pub(crate) netns: Cell<Option<std::path::PathBuf>>,
 }
 
 impl Reader {
@@ -55,6 +57,7 @@ impl Reader {
         if self.chained {
             request.required_prev_result("Required prevResult missing")?;
         }
+        self.netns.set(request.env.netns.clone());
         self.effects.set(self.effects.get() + 1);
         Ok(())
     }
