@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use cni::{CniResult, Env, Interface, Request};
-use kernel::{Change, Link, MacAddr, NetNs, Netlink, NewLink, SetLink, sysctl};
+use kernel::{Change, Link, LinkKind, MacAddr, NetNs, Netlink, NewLink, SetLink, sysctl};
 
 use crate::{Error, Result};
 
@@ -139,9 +139,11 @@ impl PodLink {
             let create = Change::AddLink(new);
             match creator.apply(&create) {
                 Err(error) if error.errno() == Some(kernel::Errno::EXIST) => {
-                    // A killed ADD of this very attachment left it.
-                    socket.apply(&Change::DeleteLinkByName(temporary.clone()))?;
-                    creator.apply(&create)?;
+                    // A killed ADD of this very attachment left it; if it did not, the first error says what is wrong.
+                    match socket.apply(&Change::DeleteLinkByName(temporary.clone())) {
+                        Ok(()) => creator.apply(&create)?,
+                        Err(_) => return Err(error.into()),
+                    }
                 }
                 other => other?,
             }
@@ -205,8 +207,9 @@ fn name_and_prepare(socket: &mut Netlink, temporary: &str, ifname: &str, policy:
             unless_absent(sysctl::write(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0"))?;
         }
         if policy.notify {
-            unless_absent(sysctl::write(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1"))?;
-            unless_absent(sysctl::write(&format!("net/ipv6/conf/{ifname}/ndisc_notify"), "1"))?;
+            // As with the reference, a kernel or a container that does not let us costs the announcement only.
+            let _ = sysctl::write(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1");
+            let _ = sysctl::write(&format!("net/ipv6/conf/{ifname}/ndisc_notify"), "1");
         }
         Ok(())
     })();
@@ -221,6 +224,35 @@ pub(crate) fn unless_absent(written: kernel::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.errno() == Some(kernel::Errno::NOENT) => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// The interface that a macvlan on `parent` really sits on: the kernel goes from a macvlan to that one's parent.
+pub(crate) fn lower_index(parent: &Link) -> Option<u32> {
+    match parent.kind {
+        LinkKind::Macvlan(_) | LinkKind::Macvtap(_) => parent.parent,
+        _ => Some(parent.index),
+    }
+}
+
+/// CHECK: the MTU that was configured, unless a later plugin of the chain has promised another.
+///
+/// # Errors
+/// [`Error::Mismatch`], or [`Error::Mtu`].
+pub(crate) fn check_promised_mtu(
+    configured: Option<i64>,
+    parent: &Link,
+    promised: &Interface,
+    link: &Link,
+) -> Result<()> {
+    let Some(configured) = check_mtu(configured, parent)? else { return Ok(()) };
+    // Results before 1.0.0 have no MTU, so they cannot tell whether it was changed.
+    match promised.mtu.filter(|mtu| *mtu != link.mtu) {
+        Some(mtu) => Err(Error::Mismatch(format!(
+            "interface {} has MTU {}, expected {mtu} (configured {configured})",
+            link.name, link.mtu
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -137,6 +137,7 @@ impl SetLink {
             (IFF_UP, self.up),
             (IFF_PROMISC, self.promisc),
             (IFF_ALLMULTI, self.allmulti),
+            (IFF_MULTICAST, self.multicast),
             (IFF_NOARP, self.arp.map(|arp| !arp)),
         ];
         for (bit, value) in bits {

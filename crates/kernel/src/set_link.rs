@@ -24,6 +24,8 @@ pub struct SetLink {
     pub promisc: Option<bool>,
     /// All multicast by a user's flag.
     pub allmulti: Option<bool>,
+    /// `IFF_MULTICAST`: without it the interface joins no group by itself.
+    pub multicast: Option<bool>,
     /// `Some(false)` sets `IFF_NOARP`.
     pub arp: Option<bool>,
     /// The alias, at most 255 bytes; empty removes it.

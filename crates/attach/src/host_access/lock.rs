@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -13,10 +14,15 @@ pub(super) struct Lock {
     _file: File,
 }
 
+/// Where the locks are, each named by its shim.
+pub(super) fn dir(paths: &Paths) -> PathBuf {
+    paths.state("host-access")
+}
+
 impl Lock {
     /// Waits for the lock of `shim`.
     pub(super) fn acquire(paths: &Paths, shim: &str) -> Result<Self> {
-        let dir = paths.state("host-access");
+        let dir = dir(paths);
         let failed = |op, path: &std::path::Path, source| Error::State { op, path: path.to_owned(), source };
         let path = dir.join(format!("{shim}.lock"));
         let open = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);

@@ -165,6 +165,7 @@ pub fn check(
     })?;
     let own = mark(&env.container_id, &env.ifname);
     let routes = routes(host, shim.index)?;
+    let known = host.neighbours(Some(shim.index))?;
     let hosts = hosts::addresses(host, access)?;
     let (pod, index) = link;
     let neighbours = pod.neighbours(Some(index))?;
@@ -179,6 +180,9 @@ pub fn check(
         }
         if !routes.iter().any(|route| route.dst == Some(full(address)) && route.priority == Some(own)) {
             return Err(missing(format!("the route to {address} on {name} is gone")));
+        }
+        if !known.iter().any(|neighbour| neighbour.address == address && is_permanent(neighbour)) {
+            return Err(missing(format!("the neighbour entry for {address} on {name} is gone")));
         }
         let reachable =
             hosts.iter().map(|host| host.net.addr()).filter(|host| host.is_ipv4() == address.is_ipv4());
@@ -209,7 +213,7 @@ fn each_shim(
     parent: Option<&str>,
     keep: impl Fn(&Route) -> bool,
 ) -> Result<()> {
-    for name in shim::names(host, network, parent)? {
+    for name in shim::names(host, network, parent, &lock::dir(paths))? {
         let _lock = Lock::acquire(paths, &name)?;
         // Under the lock the shim may be another one than before it, or gone.
         let Some(shim) = host.link_by_name(&name)? else { continue };

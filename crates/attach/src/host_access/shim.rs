@@ -1,9 +1,11 @@
 //! The shim itself: a macvlan on the host's side that keeps silent.
 
+use std::path::Path;
+
 use kernel::{Change, Link, LinkKind, MacAddr, Macvlan, MacvlanMode, Netlink, NewLink, SetLink, sysctl};
 
 use crate::Result;
-use crate::link::{fnv1a, unless_absent};
+use crate::link::{fnv1a, lower_index, unless_absent};
 
 /// `/proc/sys/net/ipv6/conf/*/addr_gen_mode`: no link-local address.
 const ADDR_GEN_NONE: &str = "1";
@@ -29,13 +31,32 @@ fn alias(network: &str) -> String {
     format!("llano host access, network {shown}")
 }
 
-/// The shims of a network: the one on `parent`, or all there are.
-pub(super) fn names(host: &mut Netlink, network: &str, parent: Option<&str>) -> Result<Vec<String>> {
-    if let Some(parent) = parent.filter(|parent| !parent.is_empty()) {
-        let name = name(network, parent);
-        return Ok(if host.index_of(&name)?.is_some() { vec![name] } else { Vec::new() });
-    }
+/// The shims of a network that may have a route of an attachment on `parent`, or all there are.
+pub(super) fn names(
+    host: &mut Netlink,
+    network: &str,
+    parent: Option<&str>,
+    locks: &Path,
+) -> Result<Vec<String>> {
     let prefix = prefix(network);
+    if let Some(parent) = parent.filter(|parent| !parent.is_empty()) {
+        let mut names = vec![name(network, parent)];
+        // At ADD the configuration may have named another: every shim of this boot has a lock.
+        for file in std::fs::read_dir(locks).into_iter().flatten().flatten() {
+            let file = file.file_name();
+            let locked = file.to_str().and_then(|file| file.strip_suffix(".lock"));
+            names.extend(locked.filter(|name| name.starts_with(&prefix)).map(str::to_owned));
+        }
+        names.sort_unstable();
+        names.dedup();
+        let mut there = Vec::new();
+        for name in names {
+            if host.index_of(&name)?.is_some() {
+                there.push(name);
+            }
+        }
+        return Ok(there);
+    }
     let alias = alias(network);
     let links = host.links()?.into_iter();
     let ours = links.filter(|link| link.name.starts_with(&prefix) && link.alias.as_deref() == Some(&alias));
@@ -53,7 +74,7 @@ pub(super) fn ensure(host: &mut Netlink, parent: &Link, network: &str) -> Result
     match found {
         // Half made by a killed ADD, or changed by hand: finish it, pods may be using it.
         Some(Link { index, mac: Some(mac), parent: Some(on), kind: LinkKind::Macvlan(_), .. })
-            if on == parent.index =>
+            if Some(on) == lower_index(parent) =>
         {
             silence_and_raise(host, &name)?;
             return Ok(Shim { index, mac });
@@ -83,8 +104,7 @@ fn shim_of(link: &Link) -> Option<Shim> {
 }
 
 fn is_ready(link: &Link, parent: &Link) -> bool {
-    let on_parent = link.parent == Some(parent.index);
-    on_parent
+    link.parent == lower_index(parent)
         && link.is_up()
         && link.no_arp()
         && matches!(link.kind, LinkKind::Macvlan(_))
@@ -93,11 +113,21 @@ fn is_ready(link: &Link, parent: &Link) -> bool {
 
 /// Everything that keeps frames of its own off the LAN is set before it goes up.
 fn silence_and_raise(host: &mut Netlink, name: &str) -> Result<u32> {
-    for (key, value) in [("addr_gen_mode", ADDR_GEN_NONE), ("accept_ra", "0"), ("autoconf", "0")] {
+    // On a host that routes, the shim was born into the group of all routers, and would report it to the LAN. MLD of
+    // version 1 leaves a group in silence; without IFF_MULTICAST it never joins again. What is routed to a pod asks
+    // the host's own switch.
+    let quiet = [
+        ("force_mld_version", "1"),
+        ("forwarding", "0"),
+        ("addr_gen_mode", ADDR_GEN_NONE),
+        ("accept_ra", "0"),
+        ("autoconf", "0"),
+    ];
+    for (key, value) in quiet {
         unless_absent(sysctl::write(&format!("net/ipv6/conf/{name}/{key}"), value))?;
     }
     let index = host.index_of(name)?.unwrap_or_default();
-    let quiet = SetLink { arp: Some(false), ..SetLink::default() };
+    let quiet = SetLink { arp: Some(false), multicast: Some(false), ..SetLink::default() };
     let up = SetLink { up: Some(true), ..SetLink::default() };
     host.apply_all(&[Change::SetLink { index, set: quiet }, Change::SetLink { index, set: up }])
         .map_err(|(_, error)| error)?;
