@@ -99,7 +99,7 @@ pub(crate) fn configure(link: &mut PodLink, result: &CniResult, dad: Dad) -> Res
 }
 
 /// Waits until IPv6 addresses receive: the kernel makes their local routes in the background, a moment after it has
-/// said yes. On a link without a carrier it never does, hence the bound, which is no error.
+/// said yes. On a link without a carrier it does not before there is one; the bound is for what we do not foresee.
 fn await_local(link: &mut PodLink, result: &CniResult) -> Result<()> {
     let wanted: Vec<IpNet> =
         result.ips.iter().map(|ip| ip.address.addr()).filter(IpAddr::is_ipv6).map(IpNet::from).collect();
@@ -110,9 +110,11 @@ fn await_local(link: &mut PodLink, result: &CniResult) -> Result<()> {
         ..RouteFilter::default()
     };
     let mut pause = Duration::from_micros(50);
-    while !wanted.is_empty() && pause < Duration::from_millis(60) {
+    // 51 ms of sleep at most.
+    while !wanted.is_empty() && pause < Duration::from_millis(30) {
         let routes = link.socket.routes(&filter)?;
-        if wanted.iter().all(|net| routes.iter().any(|route| route.dst == Some(*net))) {
+        let all = wanted.iter().all(|net| routes.iter().any(|route| route.dst == Some(*net)));
+        if all || link.socket.link_by_index(link.index)?.is_none_or(|link| !link.is_lower_up()) {
             break;
         }
         std::thread::sleep(pause);
@@ -163,7 +165,9 @@ pub(crate) fn check(socket: &mut Netlink, result: &CniResult, index: u32, ifname
         // A later plugin of the chain (sbr) may have moved it.
         routes.iter().any(|route| {
             let same = (route.family, route.dst) == (wanted.family, wanted.dst);
-            same && (wanted.gateway.is_none() || route.gateway == wanted.gateway)
+            // The kernel makes one route with many next hops of IPv6 routes that differ in nothing else.
+            let hop = || route.nexthops.iter().any(|hop| hop.oif == index && hop.gateway == wanted.gateway);
+            same && (wanted.gateway.is_none() || route.gateway == wanted.gateway || hop())
         })
     };
     // A /32 or /128 has no connected route of its own.

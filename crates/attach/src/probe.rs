@@ -72,7 +72,7 @@ pub fn probe(
     while !probing.is_empty() {
         for target in probing.iter_mut().filter(|target| target.due <= now) {
             if target.sent < how.count {
-                socket.send(&question(link.mac, target.address))?;
+                send(&socket, &question(link.mac, target.address))?;
             }
             target.sent += 1;
             target.due = now + how.interval;
@@ -110,7 +110,7 @@ pub fn announce(link: &PodLink, addresses: &[IpAddr], count: u32, interval: Dura
             std::thread::sleep(interval);
         }
         for address in addresses {
-            socket.send(&announcement(link.mac, *address))?;
+            send(&socket, &announcement(link.mac, *address))?;
         }
     }
     Ok(())
@@ -129,6 +129,14 @@ fn listen_for(socket: &PacketSocket, address: IpAddr) -> Result<()> {
         socket.join_multicast(ndp::multicast_mac(ndp::solicited_node(address)))?;
     }
     Ok(())
+}
+
+/// A frame that a full queue of the parent drops is lost as on any LAN: that is why there are several.
+fn send(socket: &PacketSocket, frame: &[u8]) -> kernel::Result<()> {
+    match socket.send(frame) {
+        Err(error) if error.errno() == Some(kernel::Errno::NOBUFS) => Ok(()),
+        other => other,
+    }
 }
 
 fn question(mac: MacAddr, address: IpAddr) -> Vec<u8> {

@@ -7,7 +7,7 @@ use cni::{CniResult, Dns, Plugin, Request};
 use kernel::{Errno, Link, LinkKind, Netlink, NewLink, Vlan, VlanProtocol};
 
 use crate::addresses::{self, Dad};
-use crate::ipam::Ipam;
+use crate::ipam::{self, Ipam};
 use crate::link::{self, LinkPolicy, PodLink};
 use crate::paths::Paths;
 use crate::{Error, Result};
@@ -47,6 +47,7 @@ impl Plugin for VlanPlugin {
     }
 
     fn gc(&self, request: &Request) -> cni::Result<()> {
+        ipam::valid_attachments(request)?;
         match Ipam::parse_for_removal(request, &self.paths)? {
             Some(ipam) => Ok(ipam.gc(request)?),
             None => Ok(()),
@@ -159,10 +160,9 @@ fn add(request: &Request, conf: &Conf, ipam: &Ipam) -> Result<CniResult> {
 
 /// Why the kernel refused the link, when we know better than its error number.
 fn explain(error: &Error, conf: &Conf, parent: &Link, creator: &mut Netlink) -> Option<String> {
-    let Error::Kernel(kernel @ kernel::Error::Refused { op, errno, .. }) = error else { return None };
+    let Error::Kernel(kernel @ kernel::Error::Refused { errno, .. }) = error else { return None };
     match *errno {
-        // The second: nothing of an earlier try of this attachment was there to be deleted out of the way.
-        Errno::EXIST | Errno::NODEV if *errno == Errno::EXIST || op.starts_with("delete") => {
+        Errno::EXIST => {
             let links = creator.links().unwrap_or_default();
             let holder = links.iter().find(|link| conf.is_of(link, parent) && link.parent_nsid.is_none());
             let place = match holder {
@@ -209,12 +209,17 @@ fn configure(request: &Request, conf: &Conf, ipam: &Ipam, pod: &mut PodLink) -> 
 /// Needs neither the master nor a right configuration: what is there is taken away.
 fn del(paths: &Paths, request: &Request) -> Result<()> {
     let ipam = Ipam::parse_for_removal(request, paths)?;
-    let netns = link::open_netns_if_present(&request.env)?;
+    let netns = link::open_netns_if_present(&request.env);
     let release = || ipam.as_ref().map_or(Ok(()), |ipam| ipam.release(request));
     // Who leases over the wire needs the link to say goodbye; other addresses are given back when nothing uses them.
     let first = ipam.as_ref().is_some_and(Ipam::needs_link_up);
     let early = if first { release() } else { Ok(()) };
-    let deleted = netns.map_or(Ok(()), |netns| link::delete_in(&netns, &request.env, is_vlan));
+    // A path that leads elsewhere is an error, but no reason to keep the address.
+    let deleted = match netns {
+        Ok(Some(netns)) => link::delete_in(&netns, &request.env, is_vlan),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
     let late = if first { Ok(()) } else { release() };
     deleted.and(early).and(late)
 }
@@ -229,6 +234,7 @@ fn check(request: &Request, conf: &Conf, ipam: &Ipam) -> Result<()> {
     let mut socket = Netlink::open_in(&netns)?;
     let link = link::check_present(&mut socket, env, &promised)?;
     differences(conf, &parent, &link)?;
+    link::check_promised_mtu(conf.mtu, &parent, &promised, &link)?;
     addresses::check(&mut socket, &result, link.index, &env.ifname)
 }
 
@@ -245,9 +251,6 @@ fn differences(conf: &Conf, parent: &Link, link: &Link) -> Result<()> {
     }
     if link.parent != Some(parent.index) {
         return differs(format!("interface {name} does not sit on master {}", parent.name));
-    }
-    if let Some(mtu) = link::check_mtu(conf.mtu, parent)?.filter(|mtu| *mtu != link.mtu) {
-        return differs(format!("interface {name} has MTU {}, expected {mtu}", link.mtu));
     }
     Ok(())
 }

@@ -186,6 +186,7 @@ impl Plugin for DhcpPlugin {
     }
 
     fn gc(&self, request: &Request) -> cni::Result<()> {
+        super::valid_attachments(request)?;
         Ok(Dhcp::parse_for_removal(request, &self.paths)?.gc(request)?)
     }
 }

@@ -73,6 +73,15 @@ impl HostLocal {
         Ok(LeaseDir::open(&self.data_dir, &self.network, Some(&self.run.join("ipam")))?)
     }
 
+    /// The same without making the directory: `None` when the network never had a lease here.
+    fn lock_existing(&self) -> Result<Option<LeaseDir>> {
+        match self.data_dir.join(&self.network).try_exists() {
+            Ok(false) => Ok(None),
+            // What cannot be looked at is told by the opening.
+            _ => self.lock().map(Some),
+        }
+    }
+
     fn quarantine(&self) -> Result<Quarantine> {
         Ok(Quarantine::open(&self.run, &self.network)?)
     }
@@ -130,7 +139,9 @@ impl HostLocal {
     /// # Errors
     /// [`Error::Ipam`].
     pub fn release(&self, request: &Request) -> Result<()> {
-        self.lock()?.release(&owner(request))?;
+        if let Some(mut leases) = self.lock_existing()? {
+            leases.release(&owner(request))?;
+        }
         Ok(())
     }
 
@@ -139,7 +150,10 @@ impl HostLocal {
     /// # Errors
     /// [`Error::Mismatch`].
     pub fn check(&self, request: &Request) -> Result<()> {
-        let held = self.lock()?.find(&owner(request))?;
+        let held = match self.lock_existing()? {
+            Some(mut leases) => leases.find(&owner(request))?,
+            None => Vec::new(),
+        };
         let container_id = &request.env.container_id;
         if held.is_empty() {
             return Err(Error::Mismatch(format!(
@@ -184,7 +198,9 @@ impl HostLocal {
             let key = (owner.container_id.as_str(), owner.ifname.as_str());
             valid.binary_search_by(|a| (a.container_id.as_str(), a.ifname.as_str()).cmp(&key)).is_ok()
         };
-        self.lock()?.retain(&is_valid)?;
+        if let Some(mut leases) = self.lock_existing()? {
+            leases.retain(&is_valid)?;
+        }
         Ok(())
     }
 }

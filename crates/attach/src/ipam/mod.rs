@@ -170,7 +170,7 @@ impl Ipam {
 }
 
 /// What GC must keep. No list at all is an error, an empty one is not: to guess here would take running pods' addresses.
-fn valid_attachments(request: &Request) -> cni::Result<Vec<ValidAttachment>> {
+pub(crate) fn valid_attachments(request: &Request) -> cni::Result<Vec<ValidAttachment>> {
     request.valid_attachments()?.ok_or_else(|| {
         cni::Error::invalid_config(
             "cni.dev/valid-attachments: missing, expected a list of attachments to keep",

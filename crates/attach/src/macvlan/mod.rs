@@ -6,12 +6,12 @@ mod refusal;
 use std::net::IpAddr;
 
 use cni::{CniResult, Plugin, Request};
-use kernel::{Link, LinkKind, MacvlanMode, NetNs, Netlink, NewLink};
+use kernel::{Link, LinkKind, MacAddr, MacvlanMode, NetNs, Netlink, NewLink};
 
 pub use self::conf::{Announce, Conf};
 use crate::addresses::{self, Dad};
 use crate::host_access::Target;
-use crate::ipam::Ipam;
+use crate::ipam::{self, Ipam};
 use crate::link::{self, LinkPolicy, PodLink};
 use crate::paths::Paths;
 use crate::probe::{self, Probe};
@@ -52,12 +52,7 @@ impl Plugin for MacvlanPlugin {
 
     fn gc(&self, request: &Request) -> cni::Result<()> {
         let ipam = Ipam::parse_for_removal(request, &self.paths);
-        let valid = request.valid_attachments()?.ok_or_else(|| {
-            // Without the list everything would look like garbage.
-            cni::Error::invalid_config(
-                "cni.dev/valid-attachments: missing, expected a list of attachments to keep",
-            )
-        })?;
+        let valid = ipam::valid_attachments(request)?;
         // Both are tried: GC must not stop at the first failure.
         let routes = Netlink::open()
             .map_err(Error::from)
@@ -178,7 +173,7 @@ impl Attachment<'_> {
                 _ => false,
             };
             addresses::configure(self.pod, &result, if probed { Dad::Done } else { Dad::Optimistic })?;
-            self.announce(&result, probed)?;
+            self.announce(&result, probed || self.ipam.is_some_and(Ipam::needs_link_up))?;
             if let Some(access) = &self.conf.host_access {
                 let (network, env) = (&self.request.name, &self.request.env);
                 let target = Target { network, parent: self.parent, env, access };
@@ -191,27 +186,36 @@ impl Attachment<'_> {
 
     fn probe(&mut self, how: Probe, ipam: &Ipam, result: &mut CniResult) -> Result<()> {
         self.pod.up()?;
+        // No probe reaches the parent's own addresses: the kernel lets nothing pass between it and a macvlan.
+        let parents = self.creator.addresses(Some(self.parent.index))?;
+        let is_parents = |address: IpAddr| parents.iter().any(|own| own.net.addr() == address);
+        let parent_mac = self.parent.mac.unwrap_or(self.pod.mac);
         let asked: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.addr()).collect();
-        probe::probe(self.pod, how, &asked, |conflict, holder| {
+        let mut replace = |mut conflict: IpAddr, mut holder: MacAddr| loop {
             let instead = ipam.replace(self.request, conflict, holder, how.quarantine)?;
-            warn(&format!(
-                "address {conflict} is in use on the LAN by {holder}: {} instead",
-                instead.address.addr()
-            ));
             let address = instead.address.addr();
+            warn(&format!("address {conflict} is in use on the LAN by {holder}: {address} instead"));
             if let Some(ip) = result.ips.iter_mut().find(|ip| ip.address.addr() == conflict) {
                 ip.address = instead.address;
                 ip.gateway = instead.gateway;
             }
-            Ok(address)
-        })
+            if !is_parents(address) {
+                return Ok(address);
+            }
+            (conflict, holder) = (address, parent_mac);
+        };
+        let free = asked
+            .into_iter()
+            .map(|address| if is_parents(address) { replace(address, parent_mac) } else { Ok(address) });
+        let free: Vec<IpAddr> = free.collect::<Result<_>>()?;
+        probe::probe(self.pod, how, &free, replace)
     }
 
-    /// The kernel announces when a link with addresses comes up; a probed link was up before it had any.
-    fn announce(&mut self, result: &CniResult, probed: bool) -> Result<()> {
+    /// The kernel announces when a link with addresses comes up; `was_up` before it had any, we do.
+    fn announce(&mut self, result: &CniResult, was_up: bool) -> Result<()> {
         let (count, interval) = match self.conf.announce {
             Announce::Repeat { count, interval } => (count, interval),
-            Announce::Kernel if probed => (1, std::time::Duration::ZERO),
+            Announce::Kernel if was_up => (1, std::time::Duration::ZERO),
             Announce::Kernel | Announce::Off => return Ok(()),
         };
         if !self.parent.is_up() {
@@ -244,12 +248,17 @@ fn is_macvlan(link: &Link) -> bool {
 pub fn del(paths: &Paths, request: &Request) -> Result<()> {
     let env = &request.env;
     let ipam = Ipam::parse_for_removal(request, paths)?;
-    let netns = link::open_netns_if_present(env)?;
+    let netns = link::open_netns_if_present(env);
     let routes = remove_host_access(paths, request);
     // Who leases over the wire needs the link to say goodbye; other addresses are given back when nothing uses them.
     let first = ipam.as_ref().filter(|ipam| ipam.needs_link_up());
     let mut released = first.map_or(Ok(()), |ipam| ipam.release(request));
-    let deleted = netns.map_or(Ok(()), |netns| link::delete_in(&netns, env, is_macvlan));
+    // A path that leads elsewhere is an error, but no reason to keep the address.
+    let deleted = match netns {
+        Ok(Some(netns)) => link::delete_in(&netns, env, is_macvlan),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
     if let Some(ipam) = ipam.as_ref().filter(|ipam| !ipam.needs_link_up()) {
         released = ipam.release(request);
     }
@@ -288,19 +297,13 @@ pub fn check(request: &Request, conf: &Conf, ipam: Option<&Ipam>) -> Result<()> 
             found.mode, conf.macvlan.mode
         )));
     }
-    let real = if is_macvlan(&parent) { parent.parent } else { Some(parent.index) };
-    if link.parent != real {
+    if link.parent != link::lower_index(&parent) {
         return Err(Error::Mismatch(format!(
             "interface {} does not sit on master {}",
             env.ifname, parent.name
         )));
     }
-    if let Some(mtu) = link::check_mtu(conf.mtu, &parent)?.filter(|mtu| *mtu != link.mtu) {
-        return Err(Error::Mismatch(format!(
-            "interface {} has MTU {}, expected {mtu}",
-            env.ifname, link.mtu
-        )));
-    }
+    link::check_promised_mtu(conf.mtu, &parent, &promised, &link)?;
     addresses::check(&mut socket, &result, link.index, &env.ifname)?;
     match &conf.host_access {
         Some(access) if !result.ips.is_empty() => {

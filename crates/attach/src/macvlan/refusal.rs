@@ -27,11 +27,16 @@ pub(super) fn explain(
         Error::Kernel(error) => error.errno(),
         _ => None,
     };
-    let Some(errno) = errno.filter(|errno| matches!(*errno, kernel::Errno::INVAL | kernel::Errno::BUSY))
-    else {
-        return error;
+    let known = |errno: &kernel::Errno| {
+        matches!(*errno, kernel::Errno::INVAL | kernel::Errno::BUSY | kernel::Errno::EXIST)
     };
-    let reason = if let Some(port_of) = owner(creator, parent) {
+    let Some(errno) = errno.filter(known) else { return error };
+    let reason = if errno == kernel::Errno::EXIST {
+        format!(
+            "{error}: Llano gives the link this name for a moment, and another interface has it \
+             (kernels before 6.13 look on the host too)"
+        )
+    } else if let Some(port_of) = owner(creator, parent) {
         format!("{} is {port_of}, and an interface can only be one of the two", parent.name)
     } else {
         let real = real_parent(parent);
