@@ -90,7 +90,8 @@ impl Range {
 
     /// Whether the address is from start to end, gateway or not.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
+        // A wide IPv6 subnet such as ::/80 has addresses that would become IPv4 ones.
+        let address = if self.is_ipv4() { address.to_canonical() } else { address };
         address.is_ipv4() == self.is_ipv4() && self.start <= address && address <= self.end
     }
 
