@@ -1,7 +1,7 @@
 //! Real callers of the plugin, each with seed 002's file byte for byte and a gateway that does not forward.
 //!
 //! These tests need root, cnitool, containerd and podman 4. Where they are missing the tests fail; leave the tier out
-//! by name if it cannot run.
+//! by name if it cannot run. On a machine with podman 5: `cargo xtask test conformance -- --skip podman`.
 
 // A test that cannot look at the machine has failed: a panic is the right answer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

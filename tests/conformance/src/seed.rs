@@ -61,7 +61,7 @@ fn play(caller: Caller, whose: Whose) {
     let to = [FIRST, SECOND, ELSEWHERE];
     for (from, runtime) in runtimes.iter().enumerate() {
         let name = containers[from].name();
-        // An answer to one of three is enough; the gateway's drop of one is too.
+        // Among three requests one answer is enough. With the reference every one is lost, so one is too.
         let reaches = |address| ping(*runtime, name, address, if whose == Whose::Llano { "3" } else { "1" });
         ping(*runtime, name, GATEWAY, "3")
             .unwrap_or_else(|why| panic!("{name} does not reach the gateway: {why}"));

@@ -9,12 +9,12 @@ use lab::{Call, Plugins, SEED_002_CONF};
 use serde_json::json;
 
 #[test]
-fn containers_reach_each_other_and_the_gateway_and_leave_nothing() {
+fn cnitool_containers_reach_each_other_and_the_gateway_and_leave_nothing() {
     ours_delivers(Caller::Cnitool);
 }
 
 #[test]
-fn with_the_reference_plugins_they_reach_the_gateway_only() {
+fn cnitool_with_the_reference_plugins_reaches_the_gateway_only() {
     reference_does_not_deliver(Caller::Cnitool);
 }
 

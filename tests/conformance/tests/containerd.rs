@@ -3,11 +3,11 @@
 use conformance_tests::{Caller, ours_delivers, reference_does_not_deliver};
 
 #[test]
-fn containers_reach_each_other_and_the_gateway_and_leave_nothing() {
+fn containerd_containers_reach_each_other_and_the_gateway_and_leave_nothing() {
     ours_delivers(Caller::Containerd);
 }
 
 #[test]
-fn with_the_reference_plugins_they_reach_the_gateway_only() {
+fn containerd_with_the_reference_plugins_reaches_the_gateway_only() {
     reference_does_not_deliver(Caller::Containerd);
 }

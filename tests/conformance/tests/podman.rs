@@ -3,11 +3,11 @@
 use conformance_tests::{Caller, ours_delivers, reference_does_not_deliver};
 
 #[test]
-fn containers_reach_each_other_and_the_gateway_and_leave_nothing() {
+fn podman_containers_reach_each_other_and_the_gateway_and_leave_nothing() {
     ours_delivers(Caller::Podman);
 }
 
 #[test]
-fn with_the_reference_plugins_they_reach_the_gateway_only() {
+fn podman_with_the_reference_plugins_reaches_the_gateway_only() {
     reference_does_not_deliver(Caller::Podman);
 }

@@ -5,7 +5,7 @@ use lab::SEED_002_CONF;
 use netns_tests::LeakCheck;
 
 #[test]
-fn a_lab_takes_its_containerds_and_podmans_containers_with_it() {
+fn a_lab_takes_the_containers_of_containerd_and_podman_with_it() {
     let leaks = LeakCheck::begin();
     let lab = netns_tests::silent_gateway();
     let name = lab.name().to_owned();
