@@ -76,12 +76,15 @@ impl Scenario {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut text = format!("\n{:<44}{:>12}{:>12}{:>8}\n", self.title, "median", "p95", "runs");
+        let mut text =
+            format!("\n{:<44}{:>12}{:>12}{:>12}{:>8}\n", self.title, "median", "p95", "least", "runs");
         for figure in &self.figures {
             let (unit, samples) = (figure.unit, &figure.samples);
-            let p95 = if samples.len() > 3 { unit.show(samples.p95()) } else { "-".to_string() };
+            let few = samples.len() < 4;
+            let [p95, least] =
+                [samples.p95(), samples.least()].map(|value| if few { "-".into() } else { unit.show(value) });
             text.push_str(&format!(
-                "  {:<42}{:>12}{p95:>12}{:>8}\n",
+                "  {:<42}{:>12}{p95:>12}{least:>12}{:>8}\n",
                 figure.who,
                 unit.show(samples.median()),
                 samples.len()
