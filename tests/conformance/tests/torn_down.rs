@@ -25,7 +25,7 @@ fn a_lab_takes_the_containers_of_containerd_and_podman_with_it() {
 /// has no environment any more.
 fn processes_of(lab: &str) -> Vec<String> {
     let ours = format!("LLANO_LAB={lab}");
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let environment = |path: &std::path::Path| std::fs::read(path.join("environ")).unwrap_or_default();
     let has =
         |path: &std::path::Path| environment(path).split(|byte| *byte == 0).any(|one| one == ours.as_bytes());
