@@ -136,8 +136,9 @@ fn the_gateway_does_not_forward(lab: &Lab) {
 /// # Panics
 /// When one is.
 pub fn assert_no_cgroup(lab: &str) {
-    let controllers = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
-    for tree in controllers.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+    let root = std::path::PathBuf::from("/sys/fs/cgroup");
+    let controllers = std::fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for tree in controllers.chain([root]).filter(|path| path.is_dir()) {
         let left = std::fs::read_dir(&tree).into_iter().flatten().flatten();
         let left = left.filter(|entry| entry.file_name().to_string_lossy().ends_with(&format!("-{lab}")));
         assert_eq!(left.count(), 0, "a cgroup of the lab's is left in {}", tree.display());
