@@ -1,10 +1,10 @@
 //! The addresses and routes of an attachment: from a CNI result to changes for the kernel, and back for CHECK.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use cni::CniResult;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use kernel::uapi::{IFA_F_DADFAILED, IFA_F_NODAD, IFA_F_OPTIMISTIC, RT_TABLE_LOCAL};
 use kernel::{Address, Change, Family, Netlink, Route, RouteFilter, sysctl};
 
@@ -92,10 +92,23 @@ pub(crate) fn configure(link: &mut PodLink, result: &CniResult, dad: Dad) -> Res
     }
     let mut changes: Vec<Change> =
         planned_addresses(result, link.index, dad).into_iter().map(Change::AddAddress).collect();
+    if changes.iter().any(|change| matches!(change, Change::AddAddress(own) if own.net.addr().is_ipv6())) {
+        changes.push(Change::ReplaceAddress(link_local(link)));
+    }
     changes.push(link.up_change());
     changes.extend(planned_routes(result, link.index).into_iter().map(Change::AddRouteBeside));
     link.socket.apply_all(&changes).map_err(|(_, error)| error)?;
     await_local(link, result)
+}
+
+/// The address that the kernel would make of the MAC, without asking the LAN: nobody else has the MAC. The kernel asks
+/// for neighbours from no optimistic address, so without this one a pod could not begin to talk for a second or two.
+fn link_local(link: &PodLink) -> Address {
+    let [a, b, c, d, e, f] = link.mac.0.map(u16::from);
+    let ip = Ipv6Addr::new(0xfe80, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f);
+    let mut address = Address::new(link.index, Ipv6Net::new_assert(ip, 64).into());
+    address.flags = IFA_F_NODAD;
+    address
 }
 
 /// Waits until IPv6 addresses receive: the kernel makes their local routes in the background, a moment after it has

@@ -101,11 +101,8 @@ pub struct PodLink {
 }
 
 impl PodLink {
-    /// Makes `new` inside `netns` and gives it the name that the runtime asked for.
-    ///
-    /// The link is born in the pod's namespace under [`temporary_name`], because kernels before 6.13 look for a
-    /// clash of names on the host as well. `creator` speaks to the namespace of the parent.
-    /// Nothing is left behind on failure.
+    /// Makes `new` inside `netns` with the name that the runtime asked for. `creator` speaks to the namespace of the
+    /// parent. Nothing is left behind on failure.
     ///
     /// # Errors
     /// [`Error::InterfaceExists`], or what the kernel said.
@@ -117,14 +114,13 @@ impl PodLink {
         env: &Env,
         policy: LinkPolicy,
     ) -> Result<Self> {
-        let temporary = temporary_name(env);
         let mac = match new.mac {
             Some(mac) => mac,
             // Chosen here and not by the kernel: it need not be read back.
             None => MacAddr::random()?,
         };
         let mtu = new.mtu.unwrap_or_default();
-        new.name.clone_from(&temporary);
+        new.name.clone_from(&env.ifname);
         new.mac = Some(mac);
         new.netns = Some(netns.clone());
         let (socket, index) = netns.run(|| -> Result<(Netlink, u32)> {
@@ -136,23 +132,25 @@ impl PodLink {
                     netns: env.netns.as_deref().unwrap_or_else(|| Path::new("")).display().to_string(),
                 });
             }
-            let create = Change::AddLink(new);
+            let mut create = Change::AddLink(new);
             match creator.apply(&create) {
-                Err(error) if error.errno() == Some(kernel::Errno::EXIST) => {
-                    // A killed ADD of this very attachment left it; if it did not, the first error says what is wrong.
-                    match socket.apply(&Change::DeleteLinkByName(temporary.clone())) {
-                        Ok(()) => creator.apply(&create)?,
-                        Err(_) => return Err(error.into()),
+                Err(error) if error.is_exists() => {
+                    if let Change::AddLink(new) = &mut create {
+                        new.name = temporary_name(env);
                     }
+                    create_and_rename(creator, &mut socket, &create, env)?;
                 }
                 other => other?,
             }
-            let named = name_and_prepare(&mut socket, &temporary, &env.ifname, policy);
-            if named.is_err() {
+            let index = socket.index_of(&env.ifname)?.ok_or_else(|| {
+                Error::Mismatch(format!("interface {} vanished as it was made", env.ifname))
+            })?;
+            let prepared = prepare(&env.ifname, policy);
+            if prepared.is_err() {
                 // The first error counts; this one could only hide it.
-                let _ = socket.apply(&Change::DeleteLinkByName(temporary));
+                let _ = socket.apply(&Change::DeleteLink { index });
             }
-            Ok((socket, named?))
+            prepared.map(|()| (socket, index))
         })??;
         Ok(Self { netns: netns.clone(), socket, index, name: env.ifname.clone(), mac, mtu })
     }
@@ -193,30 +191,41 @@ impl PodLink {
     }
 }
 
-/// Renames the link and sets what must be set before it is up. The thread is in the pod's namespace.
-fn name_and_prepare(socket: &mut Netlink, temporary: &str, ifname: &str, policy: LinkPolicy) -> Result<u32> {
-    let index =
-        socket.index_of(temporary)?.ok_or_else(|| Error::NoParent { parent: temporary.to_owned() })?;
-    let set = SetLink { name: Some(ifname.to_owned()), ..SetLink::default() };
-    if let Err(error) = socket.apply(&Change::SetLink { index, set }) {
-        let _ = socket.apply(&Change::DeleteLink { index });
-        return Err(error.into());
+/// Makes the link under [`temporary_name`] and renames it: kernels before 6.13 look for a clash of names in the
+/// namespace of the parent too, where `eth0` is usually taken. A rename costs a grace period under the kernel's one lock,
+/// so this is the second try.
+fn create_and_rename(creator: &mut Netlink, socket: &mut Netlink, create: &Change, env: &Env) -> Result<()> {
+    let temporary = temporary_name(env);
+    match creator.apply(create) {
+        Err(error) if error.is_exists() => {
+            // A killed ADD of this very attachment left it; if it did not, the first error says what is wrong.
+            match socket.apply(&Change::DeleteLinkByName(temporary.clone())) {
+                Ok(()) => creator.apply(create)?,
+                Err(_) => return Err(error.into()),
+            }
+        }
+        other => other?,
     }
-    let prepared = (|| {
-        if !policy.accept_ra {
-            unless_absent(sysctl::write(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0"))?;
-        }
-        if policy.notify {
-            // As with the reference, a kernel or a container that does not let us costs the announcement only.
-            let _ = sysctl::write(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1");
-            let _ = sysctl::write(&format!("net/ipv6/conf/{ifname}/ndisc_notify"), "1");
-        }
-        Ok(())
-    })();
-    if prepared.is_err() {
+    let index = socket.index_of(&temporary)?.ok_or_else(|| Error::NoParent { parent: temporary.clone() })?;
+    let set = SetLink { name: Some(env.ifname.clone()), ..SetLink::default() };
+    let renamed = socket.apply(&Change::SetLink { index, set });
+    if renamed.is_err() {
         let _ = socket.apply(&Change::DeleteLink { index });
     }
-    prepared.map(|()| index)
+    Ok(renamed?)
+}
+
+/// Sets what must be set before the link is up. The thread is in the pod's namespace.
+fn prepare(ifname: &str, policy: LinkPolicy) -> Result<()> {
+    if !policy.accept_ra {
+        unless_absent(sysctl::write(&format!("net/ipv6/conf/{ifname}/accept_ra"), "0"))?;
+    }
+    if policy.notify {
+        // As with the reference, a kernel or a container that does not let us costs the announcement only.
+        let _ = sysctl::write(&format!("net/ipv4/conf/{ifname}/arp_notify"), "1");
+        let _ = sysctl::write(&format!("net/ipv6/conf/{ifname}/ndisc_notify"), "1");
+    }
+    Ok(())
 }
 
 /// A setting that this kernel does not have (no IPv6, say) needs no change.

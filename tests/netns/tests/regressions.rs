@@ -316,3 +316,15 @@ fn a_full_queue_of_the_parent_loses_an_announcement_and_not_the_pod() {
         conf(json!({"probe": {"count": 10, "interval": 10}, "announce": {"count": 10, "interval": 10}}));
     pod.cni_add(&plugins, &conf, "eth0").unwrap();
 }
+
+#[test]
+fn an_ipv6_pod_may_begin_to_talk_at_once() {
+    let (plugins, lab) = (llano_plugins(), lab());
+    let host = lab.host("host").unwrap();
+    let pod = host.container("pod").unwrap();
+    pod.cni_add(&plugins, &conf(json!({})), "eth0").unwrap();
+    // The kernel's own duplicate address detection takes one to two seconds.
+    let echo = lab::Ping::new("fd09::2".parse().unwrap()).count(1).timeout(Duration::from_millis(500));
+    let answer = echo.run(pod.net()).unwrap();
+    assert_eq!(answer.received, 1);
+}
