@@ -78,7 +78,16 @@ fn deny() -> Result<()> {
     let deny =
         need::cargo_tool("cargo-deny", CARGO_DENY, "licences, sources and known holes of every dependency")?;
     // Offline: cargo has fetched everything already, and the answer must not depend on the day.
-    let words = ["--offline", "--log-level", "warn", "check", "licenses", "bans", "sources"];
+    let words = [
+        "--offline",
+        "--log-level",
+        "error",
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ];
     run::step(&mut run::command(&deny, &words)?)?;
     let fetched = run::output(&mut run::command(&deny, &["--log-level", "error", "fetch", "db"])?);
     if let Err(error) = fetched {
