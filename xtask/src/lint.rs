@@ -68,6 +68,7 @@ fn clippy() -> Result<()> {
         "--quiet",
         "--workspace",
         "--all-targets",
+        "--keep-going",
         "--",
         "-D",
         "warnings",
