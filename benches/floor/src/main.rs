@@ -78,11 +78,8 @@ impl Attachment {
         let home = Namespace::open(c"/proc/thread-self/ns/net")?;
         pod.enter()?;
         let mut inside = Netlink::open()?;
-        // Born under another name: in the namespace of the parent the wanted one may be taken.
-        const BORN: &str = "floor0123456789";
-        host.send(&[Message::new_macvlan(BORN, parent, &mac, pod.descriptor())])?;
-        let index = inside.index_of(BORN)?;
-        inside.send(&[Message::rename(index, &self.ifname)])?;
+        host.send(&[Message::new_macvlan(&self.ifname, parent, &mac, pod.descriptor())])?;
+        let index = inside.index_of(&self.ifname)?;
         for (family, name, value) in
             [("ipv6", "accept_ra", b"0"), ("ipv4", "arp_notify", b"1"), ("ipv6", "ndisc_notify", b"1")]
         {

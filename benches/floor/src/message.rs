@@ -90,11 +90,6 @@ impl Message {
             .attribute(18, &info)
     }
 
-    /// Gives a link another name.
-    pub(crate) fn rename(index: u32, name: &str) -> Self {
-        Self::new(RTM_SETLINK, 0).link(index, 0, 0).attribute(3, &terminated(name))
-    }
-
     /// Sets a link up.
     pub(crate) fn up(index: u32) -> Self {
         Self::new(RTM_SETLINK, 0).link(index, IFF_UP, IFF_UP)

@@ -1,11 +1,11 @@
 //! The addresses and routes of an attachment: from a CNI result to changes for the kernel, and back for CHECK.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use cni::CniResult;
 use ipnet::{IpNet, Ipv6Net};
-use kernel::uapi::{IFA_F_DADFAILED, IFA_F_NODAD, IFA_F_OPTIMISTIC, RT_TABLE_LOCAL};
+use kernel::uapi::{IFA_F_DADFAILED, IFA_F_NODAD, IFA_F_OPTIMISTIC, RT_SCOPE_LINK, RT_TABLE_LOCAL};
 use kernel::{Address, Change, Family, Netlink, Route, RouteFilter, sysctl};
 
 use crate::link::{PodLink, unless_absent};
@@ -43,14 +43,14 @@ pub(crate) fn planned_addresses(result: &CniResult, index: u32, dad: Dad) -> Vec
 /// The routes of a result as the kernel gets them.
 ///
 /// A route without a gateway of its own goes through the gateway of its family, as the reference does, unless its
-/// destination lies in a subnet of the interface: those neighbours are on the link. A route to the interface's
-/// own subnet is then the connected route, which the kernel has made with the address.
+/// destination lies in a subnet of the interface or its scope is the link: those neighbours are on the link. A route to
+/// the interface's own subnet is then the connected route, which the kernel has made with the address.
 pub(crate) fn planned_routes(result: &CniResult, index: u32) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::with_capacity(result.routes.len());
     for wanted in &result.routes {
         let family_is_v6 = wanted.dst.addr().is_ipv6();
-        let on_link =
-            wanted.gw.is_none() && result.ips.iter().any(|ip| ip.address.trunc().contains(&wanted.dst));
+        let in_subnet = result.ips.iter().any(|ip| ip.address.trunc().contains(&wanted.dst));
+        let on_link = wanted.gw.is_none() && (in_subnet || wanted.scope == Some(RT_SCOPE_LINK));
         let gateway = match (wanted.gw, on_link) {
             (Some(gateway), _) => Some(gateway),
             (None, true) => None,
@@ -98,7 +98,7 @@ pub(crate) fn configure(link: &mut PodLink, result: &CniResult, dad: Dad) -> Res
     changes.push(link.up_change());
     changes.extend(planned_routes(result, link.index).into_iter().map(Change::AddRouteBeside));
     link.socket.apply_all(&changes).map_err(|(_, error)| error)?;
-    await_local(link, result)
+    await_local(link, result, dad)
 }
 
 /// The address that the kernel would make of the MAC, without asking the LAN: nobody else has the MAC. The kernel asks
@@ -113,9 +113,12 @@ fn link_local(link: &PodLink) -> Address {
 
 /// Waits until IPv6 addresses receive: the kernel makes their local routes in the background, a moment after it has
 /// said yes. On a link without a carrier it does not before there is one; the bound is for what we do not foresee.
-fn await_local(link: &mut PodLink, result: &CniResult) -> Result<()> {
-    let wanted: Vec<IpNet> =
-        result.ips.iter().map(|ip| ip.address.addr()).filter(IpAddr::is_ipv6).map(IpNet::from).collect();
+///
+/// When that background work ran before the link was up, the kernel forgets that an optimistic address may receive at
+/// once (`addrconf_dad_run` does not add its route): such an address is put on again, now that the link is up.
+fn await_local(link: &mut PodLink, result: &CniResult, dad: Dad) -> Result<()> {
+    let mut missing = planned_addresses(result, link.index, dad);
+    missing.retain(|address| address.net.addr().is_ipv6());
     let filter = RouteFilter {
         family: Some(Family::V6),
         table: Some(RT_TABLE_LOCAL),
@@ -124,17 +127,30 @@ fn await_local(link: &mut PodLink, result: &CniResult) -> Result<()> {
     };
     let mut pause = Duration::from_micros(50);
     // 51 ms of sleep at most.
-    while !wanted.is_empty() && pause < Duration::from_millis(30) {
+    while !missing.is_empty() && pause < Duration::from_millis(30) {
         let routes = link.socket.routes(&filter)?;
-        let all = wanted.iter().all(|net| routes.iter().any(|route| route.dst == Some(*net)));
-        if all || link.socket.link_by_index(link.index)?.is_none_or(|link| !link.is_lower_up()) {
+        missing.retain(|address| {
+            let local = Some(IpNet::from(address.net.addr()));
+            !routes.iter().any(|route| route.dst == local)
+        });
+        if missing.is_empty() || link.socket.link_by_index(link.index)?.is_none_or(|link| !link.is_lower_up())
+        {
             break;
+        }
+        if pause == PATIENCE {
+            let again = missing.iter().flat_map(|address| {
+                [Change::DeleteAddress(address.clone()), Change::AddAddress(address.clone())]
+            });
+            link.socket.apply_all(&again.collect::<Vec<_>>()).map_err(|(_, error)| error)?;
         }
         std::thread::sleep(pause);
         pause *= 2;
     }
     Ok(())
 }
+
+/// The pause of [`await_local`] at which an address counts as forgotten: after 0.35 ms.
+const PATIENCE: Duration = Duration::from_micros(400);
 
 /// Makes IPv6 work on the interface; the thread is in the pod's namespace.
 fn prepare_ipv6(name: &str, dad: Dad) -> Result<()> {

@@ -196,7 +196,9 @@ fn configure(request: &Request, conf: &Conf, ipam: &Ipam, pod: &mut PodLink) -> 
     } else {
         result.ips.iter_mut().for_each(|ip| ip.interface = Some(0));
         result.interfaces = vec![interface];
-        result.dns = conf.dns.clone();
+        if !conf.dns.is_empty() {
+            result.dns = conf.dns.clone();
+        }
         addresses::configure(pod, &result, Dad::Optimistic)
     };
     if let Err(error) = done {

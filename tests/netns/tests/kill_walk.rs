@@ -1,6 +1,8 @@
 //! SIGKILL at every single system call of ADD and of DEL: afterwards one DEL, or one GC, leaves nothing behind,
 //! and a new ADD works.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)] // A test ends where it cannot go on.
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;

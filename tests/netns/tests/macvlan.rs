@@ -1,5 +1,7 @@
 //! `type: macvlan` as a runtime sees it: results of every version, CHECK, DEL, STATUS, GC, parents and MTUs.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)] // A test ends where it cannot go on.
+
 use kernel::{LinkKind, Netlink};
 use lab::{Call, Container, Error, Host};
 use netns_tests::{llano_plugins, reference_plugins, up};

@@ -1,5 +1,7 @@
 //! The five modes tell themselves apart by what frames pass.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)] // A test ends where it cannot go on.
+
 use std::net::IpAddr;
 use std::time::Duration;
 

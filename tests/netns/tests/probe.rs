@@ -1,5 +1,7 @@
 //! Probes before use: conflicts of both families, what becomes of the address, and what router advertisements may do.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)] // A test ends where it cannot go on.
+
 use std::net::IpAddr;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};

@@ -180,7 +180,9 @@ impl Attachment<'_> {
                 host_access::add(self.paths, self.creator, target, self.pod, &result)?;
             }
         }
-        result.dns = self.conf.dns.clone();
+        if !self.conf.dns.is_empty() {
+            result.dns = self.conf.dns.clone();
+        }
         Ok(result)
     }
 
