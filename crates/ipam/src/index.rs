@@ -82,16 +82,18 @@ impl Index {
 
     fn write_owners(&mut self, scan: &Scan, steps: &Steps) -> Result<()> {
         let pages = self.header.owner_pages;
-        let mut entries: Vec<(u64, &Entry)> = (scan.entries.iter().filter(|entry| entry.hash != 0))
-            .map(|entry| (place_of_owner(entry.hash, pages), entry))
-            .collect();
-        entries.sort_unstable_by_key(|(place, _)| *place);
-        for page_entries in entries.chunk_by(|a, b| a.0 == b.0) {
+        // Places of entries, not entries: 4 bytes each.
+        let mut order: Vec<u32> =
+            (0..).zip(&scan.entries).filter(|(_, entry)| entry.hash != 0).map(|(at, _)| at).collect();
+        let entry = |at: u32| scan.entries[at as usize];
+        let place = |at: u32| place_of_owner(entry(at).hash, pages);
+        order.sort_unstable_by_key(|at| place(*at));
+        for page_entries in order.chunk_by(|a, b| place(*a) == place(*b)) {
             let mut page = Page::empty();
-            for (_, entry) in page_entries {
-                page.add_owner(**entry)?;
+            for at in page_entries {
+                page.add_owner(entry(*at))?;
             }
-            self.write(1 + page_entries[0].0, &page, steps)?;
+            self.write(1 + place(page_entries[0]), &page, steps)?;
         }
         Ok(())
     }

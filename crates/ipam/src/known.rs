@@ -82,28 +82,43 @@ impl Scan {
     ///
     /// `each` is called with every lease, lowest address first.
     pub(crate) fn read(disk: &Disk, each: &mut dyn FnMut(u128, Record)) -> Result<(Scan, bool)> {
-        let mut numbers = Vec::new();
+        // Counted first, so that the list is made once at its length: it is most of the plugin's memory.
+        let mut count = 0;
+        disk.names(&mut |name| count += usize::from(number_of_name(name).is_some()))?;
+        let mut scan = Scan { entries: Vec::with_capacity(count + 2), legacy: false };
         let mut left_over = Vec::new();
         disk.names(&mut |name| {
             if let Some(number) = number_of_name(name) {
-                numbers.push(number);
+                scan.entries.push(Entry { number, hash: 0 });
             } else if name.starts_with(PASSING) {
                 left_over.push(name.to_owned());
             }
         })?;
-        numbers.sort_unstable();
-        let mut scan = Scan { entries: Vec::with_capacity(numbers.len() + 2), legacy: false };
-        for number in numbers {
-            let name = name_of(number);
-            match disk.record(&name)? {
-                None => {}
-                Some(Record::Torn) => left_over.push(name),
-                Some(record) => {
+        scan.entries.sort_unstable_by_key(|entry| entry.number);
+        let mut failed = None;
+        scan.entries.retain_mut(|entry| {
+            let name = name_of(entry.number);
+            let record = if failed.is_none() { disk.record(&name) } else { Ok(None) };
+            match record {
+                Ok(None) => false,
+                Ok(Some(Record::Torn)) => {
+                    left_over.push(name);
+                    false
+                }
+                Ok(Some(record)) => {
                     scan.legacy |= matches!(record, Record::Legacy(_));
-                    scan.entries.push(Entry { number, hash: record_hash(&record) });
-                    each(number, record);
+                    entry.hash = record_hash(&record);
+                    each(entry.number, record);
+                    true
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    false
                 }
             }
+        });
+        if let Some(error) = failed {
+            return Err(error);
         }
         for name in &left_over {
             disk.remove(name)?;
