@@ -67,7 +67,7 @@ impl LeaseDir {
         let hash = owner_hash(owner);
         for claim in claims {
             // What cannot be undone stays the owner's, and goes with its release.
-            let _ = self.forget(Entry { number: number_of(claim.address.addr()), hash });
+            let _ = self.forget(Entry::new(number_of(claim.address.addr()), hash));
         }
         let _ = self.settle();
         Err(error)
@@ -192,7 +192,7 @@ impl LeaseDir {
         self.changed = true;
         let claimed = self.disk.claim((&name, record.as_bytes()), (&cursor_name(index), name.as_bytes()));
         match claimed {
-            Ok(true) => self.note_made(Entry { number, hash: owner_hash(owner) }),
+            Ok(true) => self.note_made(Entry::new(number, owner_hash(owner))),
             Ok(false) => {}
             Err(_) => {
                 // Whether the file is there is not sure, so what is known of the directory is not either.

@@ -63,7 +63,8 @@ impl Index {
         let boot = boot(&file).ok_or(Errno::NOTSUP)?;
 
         let leases = scan.entries.len() as u64;
-        let blocks = scan.entries.chunk_by(|a, b| block_of(a.number) == block_of(b.number)).count() as u64;
+        let blocks =
+            scan.entries.chunk_by(|a, b| block_of(a.number()) == block_of(b.number())).count() as u64;
         let header = Header {
             boot,
             leases,
@@ -101,15 +102,15 @@ impl Index {
     fn write_blocks(&mut self, scan: &Scan, steps: &Steps) -> Result<()> {
         let pages = self.header.block_pages;
         let mut blocks: Vec<(u64, &[Entry])> = (scan.entries)
-            .chunk_by(|a, b| block_of(a.number) == block_of(b.number))
-            .map(|entries| (place_of_block(block_of(entries[0].number), pages), entries))
+            .chunk_by(|a, b| block_of(a.number()) == block_of(b.number()))
+            .map(|entries| (place_of_block(block_of(entries[0].number()), pages), entries))
             .collect();
         blocks.sort_unstable_by_key(|(place, _)| *place);
         let first = 1 + self.header.owner_pages;
         for page_blocks in blocks.chunk_by(|a, b| a.0 == b.0) {
             let mut page = Page::empty();
             for entry in page_blocks.iter().flat_map(|(_, entries)| entries.iter()) {
-                page.set(entry.number)?;
+                page.set(entry.number())?;
             }
             self.write(first + page_blocks[0].0, &page, steps)?;
         }
@@ -164,9 +165,9 @@ impl Index {
             page.add_owner(entry)?;
             self.write(at, &page, steps)?;
         }
-        let at = self.block_page(block_of(entry.number));
+        let at = self.block_page(block_of(entry.number()));
         let mut page = self.read(at)?;
-        if page.set(entry.number)? {
+        if page.set(entry.number())? {
             self.header.blocks += 1;
         }
         self.header.leases += 1;
@@ -180,9 +181,9 @@ impl Index {
             page.remove_owner(entry);
             self.write(at, &page, steps)?;
         }
-        let at = self.block_page(block_of(entry.number));
+        let at = self.block_page(block_of(entry.number()));
         let mut page = self.read(at)?;
-        if page.clear(entry.number) {
+        if page.clear(entry.number()) {
             self.header.blocks = self.header.blocks.saturating_sub(1);
         }
         self.header.leases = self.header.leases.saturating_sub(1);

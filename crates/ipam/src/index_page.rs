@@ -96,13 +96,13 @@ impl Page {
     pub(crate) fn add_owner(&mut self, entry: Entry) -> Result<(), Errno> {
         let bytes = self.push(OWNER)?;
         bytes[..8].copy_from_slice(&entry.hash.to_le_bytes());
-        bytes[8..].copy_from_slice(&entry.number.to_le_bytes());
+        bytes[8..].copy_from_slice(&entry.number().to_le_bytes());
         Ok(())
     }
 
     pub(crate) fn remove_owner(&mut self, entry: Entry) {
         let found = self.entries(OWNER).position(|bytes| {
-            bytes[..8] == entry.hash.to_le_bytes() && bytes[8..] == entry.number.to_le_bytes()
+            bytes[..8] == entry.hash.to_le_bytes() && bytes[8..] == entry.number().to_le_bytes()
         });
         if let Some(place) = found {
             self.swap_remove(place, OWNER);

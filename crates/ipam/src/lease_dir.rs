@@ -70,7 +70,7 @@ impl LeaseDir {
         let mut failed = None;
         let mut released = Vec::with_capacity(numbers.len());
         for number in numbers {
-            match self.forget(Entry { number, hash }) {
+            match self.forget(Entry::new(number, hash)) {
                 Ok(()) => released.push(address_of(number, true)),
                 Err(error) => failed = Some(error),
             }
@@ -90,7 +90,7 @@ impl LeaseDir {
             return Ok(false);
         }
         self.known()?;
-        self.forget(Entry { number, hash: record_hash(&record) })?;
+        self.forget(Entry::new(number, record_hash(&record)))?;
         self.settle()?;
         Ok(true)
     }
@@ -126,7 +126,7 @@ impl LeaseDir {
         let mut failed = None;
         let mut released = Vec::with_capacity(stale.len());
         for (number, owner) in stale {
-            match self.forget(Entry { number, hash: owner_hash(&owner) }) {
+            match self.forget(Entry::new(number, owner_hash(&owner))) {
                 Ok(()) => released.push((address_of(number, true), owner)),
                 Err(error) => failed = Some(error),
             }
@@ -241,7 +241,7 @@ impl LeaseDir {
 
     /// Removes a lease's file.
     pub(crate) fn forget(&mut self, entry: Entry) -> Result<()> {
-        self.disk.remove(&name_of(entry.number))?;
+        self.disk.remove(&name_of(entry.number()))?;
         self.changed = true;
         if let Some(known) = &mut self.known
             && known.remove(&self.disk, entry).is_err()

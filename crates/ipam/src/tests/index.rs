@@ -40,7 +40,7 @@ proptest! {
         // As hashes of owners are: spread.
         let spread = |n: u64| if n == 0 { 0 } else { mix(n) };
         let start: BTreeMap<u128, u64> = start.into_iter().map(|(number, n)| (number, spread(n))).collect();
-        let entries = start.iter().map(|(number, hash)| Entry { number: *number, hash: *hash }).collect();
+        let entries = start.iter().map(|(number, hash)| Entry::new(*number, *hash)).collect();
         let scan = Scan { entries, legacy: false };
         let mut index = Index::build(dir.path(), &stat, &scan, &steps_left).unwrap();
         let mut model: BTreeMap<u128, u64> = start;
@@ -48,11 +48,11 @@ proptest! {
             let hash = spread(n);
             match model.get(&number).copied() {
                 None if add => {
-                    index.add(&steps_left, Entry { number, hash }).unwrap();
+                    index.add(&steps_left, Entry::new(number, hash)).unwrap();
                     model.insert(number, hash);
                 }
                 Some(hash) if !add => {
-                    index.remove(&steps_left, Entry { number, hash }).unwrap();
+                    index.remove(&steps_left, Entry::new(number, hash)).unwrap();
                     model.remove(&number);
                 }
                 _ => {}
