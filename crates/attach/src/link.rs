@@ -191,8 +191,8 @@ impl PodLink {
     }
 }
 
-/// Makes the link under [`temporary_name`] and renames it: kernels before 6.13 look for a clash of names in the
-/// namespace of the parent too, where `eth0` is usually taken. A rename costs a grace period under the kernel's one lock,
+/// Makes the link under [`temporary_name`] and renames it: older kernels (6.1, not 6.18) look for a clash of names in
+/// the namespace of the parent too, where `eth0` is usually taken. A rename costs a grace period under the kernel's one lock,
 /// so this is the second try.
 fn create_and_rename(creator: &mut Netlink, socket: &mut Netlink, create: &Change, env: &Env) -> Result<()> {
     let temporary = temporary_name(env);
