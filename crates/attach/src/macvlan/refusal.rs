@@ -34,7 +34,7 @@ pub(super) fn explain(
     let reason = if errno == kernel::Errno::EXIST {
         format!(
             "{error}: Llano gives the link this name for a moment, and another interface has it \
-             (kernels before 6.13 look on the host too)"
+             (older kernels look on the host too)"
         )
     } else if let Some(port_of) = owner(creator, parent) {
         format!("{} is {port_of}, and an interface can only be one of the two", parent.name)
