@@ -26,5 +26,6 @@ pub mod probe;
 pub mod sbr;
 pub mod tuning;
 pub mod vlan;
+mod warning;
 
 pub use error::{CODE_ADDRESS_IN_USE, CODE_MISMATCH, Error, Result};

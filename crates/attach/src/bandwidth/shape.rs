@@ -1,12 +1,11 @@
 //! Token buckets on a link: one for what it sends, and by way of an ifb one for what it receives.
 
-use std::io::Write;
-
 use cni::Env;
 use kernel::uapi::{TC_H_ROOT, TC_INGRESS_HANDLE};
 use kernel::{Change, Filter, Link, LinkKind, MacAddr, Netlink, NewLink, Qdisc, QdiscKind, SetLink, Tbf};
 
 use super::sha512::sha512_head;
+use crate::warning::warn;
 use crate::{Error, Result};
 
 /// A link and what is to limit it, seen from the link.
@@ -82,12 +81,11 @@ impl Shape<'_> {
     fn warn_of_small_bursts(&self) {
         let frame = self.link.mtu.saturating_add(14);
         for tbf in [self.sends, self.receives].into_iter().flatten().filter(|tbf| tbf.burst_bytes < frame) {
-            let _ = writeln!(
-                std::io::stderr(),
-                "bandwidth: a burst of {} bytes is less than a full frame of {} ({frame} bytes): such frames will be dropped",
-                tbf.burst_bytes,
-                self.link.name
+            let (burst, name) = (tbf.burst_bytes, &self.link.name);
+            let text = format!(
+                "a burst of {burst} bytes is less than a full frame of {name} ({frame} bytes): such frames will be dropped"
             );
+            warn("bandwidth", text);
         }
     }
 

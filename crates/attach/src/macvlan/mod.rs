@@ -15,6 +15,7 @@ use crate::ipam::{self, Ipam};
 use crate::link::{self, LinkPolicy, PodLink};
 use crate::paths::Paths;
 use crate::probe::{self, Probe};
+use crate::warning::warn;
 use crate::{Error, Result, host_access};
 
 /// The plugin type `macvlan`.
@@ -92,7 +93,10 @@ pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -
         pod.mtu = parent.mtu;
     }
     if !parent.is_up() {
-        warn(&format!("master {} is down: {} gets no frames until it is up", parent.name, env.ifname));
+        warn(
+            "warning",
+            format!("master {} is down: {} gets no frames until it is up", parent.name, env.ifname),
+        );
     }
     let mut attachment =
         Attachment { paths, request, conf, ipam, parent: &parent, creator: &mut creator, pod: &mut pod };
@@ -102,13 +106,6 @@ pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -
 /// Where the parent is: on the host, or in the pod with `linkInContainer`.
 fn creator(conf: &Conf, netns: &NetNs) -> Result<Netlink> {
     Ok(if conf.link_in_container { Netlink::open_in(netns)? } else { Netlink::open()? })
-}
-
-/// One line for the runtime's log: standard error is passed through.
-fn warn(text: &str) {
-    use std::io::Write;
-    // Nobody reads it: then nobody misses it.
-    let _ = writeln!(std::io::stderr(), "warning: {text}");
 }
 
 /// An ADD whose link is made.
@@ -196,7 +193,10 @@ impl Attachment<'_> {
         let mut replace = |mut conflict: IpAddr, mut holder: MacAddr| loop {
             let instead = ipam.replace(self.request, conflict, holder, how.quarantine)?;
             let address = instead.address.addr();
-            warn(&format!("address {conflict} is in use on the LAN by {holder}: {address} instead"));
+            warn(
+                "warning",
+                format!("address {conflict} is in use on the LAN by {holder}: {address} instead"),
+            );
             if let Some(ip) = result.ips.iter_mut().find(|ip| ip.address.addr() == conflict) {
                 ip.address = instead.address;
                 ip.gateway = instead.gateway;

@@ -4,7 +4,6 @@
 mod config;
 mod plan;
 
-use std::io::Write;
 use std::net::IpAddr;
 
 use cni::{CniResult, Plugin, Request};
@@ -15,6 +14,7 @@ use rustix::fs::FlockOperation;
 use self::config::{Config, addresses_of};
 use self::plan::Plan;
 use crate::link::open_netns;
+use crate::warning::warn;
 use crate::{Error, Result};
 
 /// The plugin type `sbr`.
@@ -100,7 +100,7 @@ fn apply(socket: &mut Netlink, plan: &Plan) -> Result<()> {
         for hint in &plan.hints {
             if let Err(error) = socket.apply(&Change::ReplaceRoute(hint.clone())) {
                 // As in the reference: a subnet that cannot be hinted is still reached by its source.
-                let _ = writeln!(std::io::stderr(), "sbr: {error}");
+                warn("sbr", error);
             }
         }
         plan.remove

@@ -20,6 +20,7 @@ use self::allowlist::AllowList;
 use self::backup::{BackupFile, Before, is_allmulti, is_promisc};
 use self::config::{Wanted, data_dir};
 use crate::link::{open_netns, open_netns_if_present};
+use crate::warning::warn;
 use crate::{Error, Result};
 
 /// The plugin type `tuning`.
@@ -49,10 +50,10 @@ impl Plugin for Tuning {
         if let (Some(before), Ok(Some(netns))) = (backup.read(), open_netns_if_present(&request.env))
             && let Err(error) = restore(&netns, &request.env.ifname, &before)
         {
-            warn(&format!("cannot put back the settings of {}: {error}", request.env.ifname));
+            warn("tuning", format!("cannot put back the settings of {}: {error}", request.env.ifname));
         }
         if let Err(error) = backup.remove() {
-            warn(&format!("cannot remove the backup of {}: {error}", request.env.ifname));
+            warn("tuning", format!("cannot remove the backup of {}: {error}", request.env.ifname));
         }
         Ok(())
     }
@@ -243,11 +244,4 @@ fn check(ifname: &str, wanted: &Wanted) -> Result<()> {
 
 fn differs(what: &str, wanted: &str, current: &str) -> Result<()> {
     Err(Error::Mismatch(format!("Error: Tuning configured {what} is {wanted}, current value is {current}")))
-}
-
-/// One line for the runtime's log.
-fn warn(text: &str) {
-    use std::io::Write;
-    // Nobody reads it: then nobody misses it.
-    let _ = writeln!(std::io::stderr(), "tuning: {text}");
 }
