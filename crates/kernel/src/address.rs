@@ -10,6 +10,7 @@ use crate::{Family, Result};
 
 /// An address on an interface (`RTM_NEWADDR`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Address {
     /// The interface.
     pub index: u32,

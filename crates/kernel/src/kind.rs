@@ -75,6 +75,7 @@ impl LinkKind {
 
 /// A VLAN's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Vlan {
     /// 0 to 4094.
     pub id: u16,
@@ -84,6 +85,7 @@ pub struct Vlan {
 
 /// A VLAN tag's EtherType.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum VlanProtocol {
     /// 802.1Q, 0x8100.
     #[default]
@@ -107,6 +109,7 @@ pub struct VethPeer {
 
 /// A bond's parameters, as far as they must be given at birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bond {
     /// `IFLA_BOND_MODE`: 0 balance-rr, 1 active-backup, 2 balance-xor, 3 broadcast, 4 802.3ad, 5 tlb, 6 alb.
     pub mode: u8,
@@ -116,6 +119,7 @@ pub struct Bond {
 
 /// A VXLAN's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Vxlan {
     /// The network identifier, 24 bits.
     pub id: u32,

@@ -9,6 +9,7 @@ use crate::wire::{Attrs, Writer};
 
 /// A macvlan's parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Macvlan {
     /// How its siblings and the LAN reach it.
     pub mode: MacvlanMode,
@@ -29,6 +30,8 @@ impl Macvlan {
 
 /// `IFLA_MACVLAN_MODE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum MacvlanMode {
     /// Siblings never hear each other.
     Private,

@@ -8,6 +8,7 @@ use crate::{Family, MacAddr, Result};
 
 /// A neighbour (`RTM_NEWNEIGH`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Neighbour {
     /// The interface.
     pub index: u32,

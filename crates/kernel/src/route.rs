@@ -8,6 +8,7 @@ use crate::uapi::{AF_INET, AF_INET6, RT_TABLE_MAIN, RTN_UNICAST, RTPROT_BOOT};
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Family {
     /// IPv4.
     V4,
@@ -54,6 +55,7 @@ impl Family {
 
 /// A route (`RTM_NEWROUTE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Route {
     /// The family; must agree with every address below.
     pub family: Family,
@@ -139,6 +141,7 @@ impl Route {
 
 /// One way of a multipath route.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NextHop {
     /// The interface.
     pub oif: u32,

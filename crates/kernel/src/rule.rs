@@ -9,6 +9,7 @@ use crate::{Family, Result};
 
 /// A routing rule (`RTM_NEWRULE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rule {
     /// The family.
     pub family: Family,

@@ -1,0 +1,12 @@
+//! The network of a host: wanted state, difference, apply, verify, roll back.
+//!
+//! A [`Network`] is what one namespace has, by names, so that it outlives indices and reboots. Everything here turns one
+//! network into another: a declared state is merged into the current network to give the wanted one, and what is rolled
+//! back is only an earlier network that is wanted again.
+
+mod error;
+mod network;
+mod read;
+
+pub use error::{Error, Result};
+pub use network::{Hop, Kind, Link, Network, Route};
