@@ -10,8 +10,8 @@ use lab::Host;
 
 /// `ETH_P_ARP`.
 const ARP: u16 = 0x0806;
-/// Answers on a lab's wire come within a millisecond.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Answers on a lab's wire come within a millisecond; a machine that builds meanwhile may need more.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Broadcasts one ARP request from a host and collects the MACs that answer.
 pub(super) fn who_has(host: &Host, address: IpAddr) -> anyhow::Result<Vec<MacAddr>> {

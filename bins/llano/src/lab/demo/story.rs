@@ -13,7 +13,7 @@ use crate::lab::matrix;
 use crate::output::{Colour, Out, trip};
 
 /// Patience of a ping. An answer comes within a millisecond; a failure takes this long.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 const PICTURE: &str = "   host1 .101   host2 .102   node3 .103
        |            |            |
