@@ -4,7 +4,7 @@
 //! macvlans on a VLAN interface of the host.
 
 use cni::{CniResult, Dns, Plugin, Request};
-use kernel::{Errno, Link, LinkKind, Netlink, NewLink, Vlan, VlanProtocol};
+use kernel::{Errno, Link, LinkKind, Netlink, NewLink, Vlan};
 
 use crate::addresses::{self, Dad};
 use crate::ipam::{self, Ipam};
@@ -101,7 +101,7 @@ impl Conf {
 
     /// The link to make on `parent`; [`PodLink::create`] names it.
     fn plan(&self, parent: &Link) -> Result<NewLink> {
-        let vlan = Vlan { id: self.id, protocol: VlanProtocol::Ieee8021Q };
+        let vlan = Vlan::new(self.id);
         Ok(NewLink {
             parent: Some(parent.index),
             mtu: link::check_mtu(self.mtu, parent)?,
@@ -331,7 +331,7 @@ mod tests {
         let parent = lo();
         let new = parse(r#","master":"lo","vlanId":5"#).unwrap().plan(&parent).unwrap();
         assert_eq!((new.parent, new.mtu, new.mac), (Some(parent.index), None, parent.mac));
-        assert_eq!(new.kind.as_vlan(), Some(Vlan { id: 5, protocol: VlanProtocol::Ieee8021Q }));
+        assert_eq!(new.kind.as_vlan(), Some(Vlan::new(5)));
         for mtu in ["-1", "70000"] {
             let conf = parse(&format!(r#","master":"lo","mtu":{mtu}"#)).unwrap();
             assert!(matches!(conf.plan(&parent), Err(Error::Mtu { .. })), "{mtu}");

@@ -6,7 +6,11 @@
 
 mod error;
 mod network;
+pub mod plan;
 mod read;
+mod wanted;
 
 pub use error::{Error, Result};
 pub use network::{Hop, Kind, Link, Network, Route};
+pub use plan::{LinkChange, Plan, Step};
+pub use wanted::Wanted;

@@ -41,6 +41,12 @@ pub struct Link {
     pub arp: bool,
     /// Packets.
     pub tx_queue_len: u32,
+    /// Free text.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// `net.ipv6.conf.IF.disable_ipv6`.
+    #[serde(default)]
+    pub ipv6_disabled: bool,
     /// `IFLA_INET6_ADDR_GEN_MODE`.
     pub addr_gen_mode: Option<u8>,
     /// In the kernel's order: it decides which is primary and which source a connection gets. The index is 0.
@@ -95,4 +101,23 @@ pub struct Hop {
     pub dev: String,
     /// Gateway, weight and flags. Its `oif` is 0.
     pub hop: kernel::NextHop,
+}
+
+impl Kind {
+    /// The kernel's word for it, `physical` and `loopback` for those without.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Physical => "physical",
+            Self::Loopback => "loopback",
+            Self::Bond(_) => "bond",
+            Self::Vlan(_) => "vlan",
+            Self::Macvlan(_) => "macvlan",
+            Self::Macvtap(_) => "macvtap",
+            Self::Vxlan(_) => "vxlan",
+            Self::Veth => "veth",
+            Self::Bridge => "bridge",
+            Self::Dummy => "dummy",
+            Self::Other(name) => name,
+        }
+    }
 }

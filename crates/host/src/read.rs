@@ -56,6 +56,8 @@ fn read_link(link: kernel::Link, names: &BTreeMap<u32, String>) -> Link {
         all_multicast: link.flags & IFF_ALLMULTI != 0,
         arp: !link.no_arp(),
         tx_queue_len: link.tx_queue_len,
+        alias: link.alias,
+        ipv6_disabled: link.ipv6_disabled,
         addr_gen_mode: link.addr_gen_mode,
         addresses: Vec::new(),
         neighbours: Vec::new(),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::link_wire::{each_u32, encode_peer};
 use crate::uapi::*;
 use crate::wire::{Attr, Attrs, Writer};
-use crate::{Error, MacAddr, Macvlan, NetNs, Result};
+use crate::{Bond, Error, MacAddr, Macvlan, NetNs, Result};
 
 /// A link's kind, when read and when made.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +81,15 @@ pub struct Vlan {
     pub id: u16,
     /// The tag's EtherType.
     pub protocol: VlanProtocol,
+    /// `VLAN_FLAG_*`; the kernel's choice is `VLAN_FLAG_REORDER_HDR`.
+    pub flags: u32,
+}
+
+impl Vlan {
+    /// An 802.1Q VLAN with the kernel's choice of flags.
+    pub fn new(id: u16) -> Self {
+        Self { id, protocol: VlanProtocol::Ieee8021Q, flags: VLAN_FLAG_REORDER_HDR }
+    }
 }
 
 /// A VLAN tag's EtherType.
@@ -105,16 +114,6 @@ pub struct VethPeer {
     pub mac: Option<MacAddr>,
     /// Its MTU.
     pub mtu: Option<u32>,
-}
-
-/// A bond's parameters, as far as they must be given at birth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Bond {
-    /// `IFLA_BOND_MODE`: 0 balance-rr, 1 active-backup, 2 balance-xor, 3 broadcast, 4 802.3ad, 5 tlb, 6 alb.
-    pub mode: u8,
-    /// `IFLA_BOND_MIIMON` in milliseconds.
-    pub miimon: Option<u32>,
 }
 
 /// A VXLAN's parameters.
@@ -144,10 +143,7 @@ impl LinkKind {
                 encode_peer(w, peer)?;
                 w.close(at);
             }
-            Self::Bond(bond) => {
-                w.attr_u8(IFLA_BOND_MODE, bond.mode);
-                each_u32(w, &[(IFLA_BOND_MIIMON, bond.miimon)]);
-            }
+            Self::Bond(bond) => return bond.encode(w),
             Self::Vxlan(vxlan) => vxlan.encode(w),
             Self::Bridge | Self::Ifb | Self::Dummy | Self::Other(_) | Self::Physical => {}
         }
@@ -182,22 +178,34 @@ impl Vlan {
         }
         w.attr_u16(IFLA_VLAN_ID, self.id);
         w.attr(IFLA_VLAN_PROTOCOL, &self.protocol.number().to_be_bytes());
+        if self.flags != VLAN_FLAG_REORDER_HDR {
+            encode_flags(w, self.flags, VLAN_FLAGS);
+        }
         Ok(())
     }
 
     fn decode(data: Attrs<'_>) -> Self {
-        let mut vlan = Self { id: 0, protocol: VlanProtocol::default() };
+        let mut vlan = Self::new(0);
         for attr in data {
             match attr.kind {
                 IFLA_VLAN_ID => vlan.id = attr.u16().unwrap_or_default(),
                 IFLA_VLAN_PROTOCOL if attr.be16() == Some(ETH_P_8021AD) => {
                     vlan.protocol = VlanProtocol::Ieee8021Ad;
                 }
+                IFLA_VLAN_FLAGS => vlan.flags = attr.u32().unwrap_or_default(),
                 _ => {}
             }
         }
         vlan
     }
+}
+
+/// `struct ifla_vlan_flags`: `mask` says which bits count.
+pub(crate) fn encode_flags(w: &mut Writer, flags: u32, mask: u32) {
+    let at = w.open(IFLA_VLAN_FLAGS);
+    w.u32(flags);
+    w.u32(mask);
+    w.close(at);
 }
 
 impl VlanProtocol {
@@ -206,20 +214,6 @@ impl VlanProtocol {
             Self::Ieee8021Q => ETH_P_8021Q,
             Self::Ieee8021Ad => ETH_P_8021AD,
         }
-    }
-}
-
-impl Bond {
-    fn decode(data: Attrs<'_>) -> Self {
-        let mut bond = Self::default();
-        for attr in data {
-            match attr.kind {
-                IFLA_BOND_MODE => bond.mode = attr.u8().unwrap_or_default(),
-                IFLA_BOND_MIIMON => bond.miimon = attr.u32(),
-                _ => {}
-            }
-        }
-        bond
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod address;
 pub mod arp;
+mod bond;
 mod bridge;
 mod change;
 mod error;
@@ -40,12 +41,13 @@ pub mod uapi;
 mod wire;
 
 pub use address::Address;
+pub use bond::{Bond, BondPort, BondValue, BondWidth};
 pub use bridge::BridgePort;
 pub use change::Change;
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use frame::FrameError;
-pub use kind::{Bond, LinkKind, NewLinkKind, VethPeer, Vlan, VlanProtocol, Vxlan};
+pub use kind::{LinkKind, NewLinkKind, VethPeer, Vlan, VlanProtocol, Vxlan};
 pub use link::{Link, NewLink, OperState};
 pub use mac::{MacAddr, ParseMacError};
 pub use macvlan::{Macvlan, MacvlanMode, MacvlanSet, ParseModeError, SourceMacs};

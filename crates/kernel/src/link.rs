@@ -1,7 +1,7 @@
 //! Links: what the kernel tells of them, and what is asked when one is made.
 
 use crate::uapi::{IFF_LOOPBACK, IFF_LOWER_UP, IFF_NOARP, IFF_RUNNING, IFF_UP};
-use crate::{BridgePort, LinkKind, MacAddr, NetNs, NewLinkKind};
+use crate::{BondPort, BridgePort, LinkKind, MacAddr, NetNs, NewLinkKind};
 
 /// A link as read (`RTM_NEWLINK`).
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +43,12 @@ pub struct Link {
     pub alias: Option<String>,
     /// `IFLA_INET6_ADDR_GEN_MODE`, when IPv6 is on.
     pub addr_gen_mode: Option<u8>,
+    /// `net.ipv6.conf.IF.disable_ipv6`.
+    pub ipv6_disabled: bool,
     /// Its settings as a bridge's port, when it is one.
     pub bridge_port: Option<BridgePort>,
+    /// What it tells as a bond's port, when it is one.
+    pub bond_port: Option<BondPort>,
 }
 
 impl Link {

@@ -2,7 +2,9 @@
 
 use crate::uapi::*;
 use crate::wire::{Attr, Attrs, Writer, u32_at};
-use crate::{BridgePort, Error, Link, LinkKind, MacAddr, NetNs, NewLink, OperState, Result, SetLink};
+use crate::{
+    BondPort, BridgePort, Error, Link, LinkKind, MacAddr, NetNs, NewLink, OperState, Result, SetLink,
+};
 
 /// Length of `struct ifinfomsg`.
 const HEADER: usize = 16;
@@ -146,8 +148,14 @@ impl SetLink {
                 flags |= if on { bit } else { 0 };
             }
         }
+        let kind = match (&self.macvlan, &self.bond, &self.vlan_flags) {
+            (Some(set), _, _) => Some(if set.tap { "macvtap" } else { "macvlan" }),
+            (_, Some(_), _) => Some("bond"),
+            (_, _, Some(_)) => Some("vlan"),
+            _ => None,
+        };
         // RTM_SETLINK ignores a kind's parameters.
-        w.begin(if self.macvlan.is_some() { RTM_NEWLINK } else { RTM_SETLINK }, NLM_F_ACK);
+        w.begin(if kind.is_some() { RTM_NEWLINK } else { RTM_SETLINK }, NLM_F_ACK);
         header(w, AF_UNSPEC, index, flags, change);
         if let Some(name) = &self.name {
             check_name(name)?;
@@ -169,11 +177,17 @@ impl SetLink {
         if let Some(ns) = &self.netns {
             netns(w, ns);
         }
-        if let Some(set) = &self.macvlan {
+        if let Some(kind) = kind {
             let info = w.nest(IFLA_LINKINFO);
-            w.attr_str(IFLA_INFO_KIND, if set.tap { "macvtap" } else { "macvlan" });
+            w.attr_str(IFLA_INFO_KIND, kind);
             let data = w.nest(IFLA_INFO_DATA);
-            set.encode(w);
+            if let Some(set) = &self.macvlan {
+                set.encode(w);
+            } else if let Some(bond) = &self.bond {
+                bond.encode(w)?;
+            } else if let Some((flags, mask)) = self.vlan_flags {
+                crate::kind::encode_flags(w, flags, mask);
+            }
             w.close(data);
             w.close(info);
         }
@@ -275,7 +289,9 @@ impl Link {
             carrier: false,
             alias: None,
             addr_gen_mode: None,
+            ipv6_disabled: false,
             bridge_port: None,
+            bond_port: None,
         };
         for attr in Attrs::after(body, HEADER) {
             match attr.kind {
@@ -296,7 +312,7 @@ impl Link {
                 IFLA_OPERSTATE => link.oper_state = OperState::from_number(attr.u8()?),
                 IFLA_CARRIER => link.carrier = attr.u8()? != 0,
                 IFLA_IFALIAS => link.alias = Some(attr.string()),
-                IFLA_AF_SPEC => link.addr_gen_mode = decode_addr_gen_mode(attr),
+                IFLA_AF_SPEC => link.decode_inet6(attr),
                 IFLA_LINKINFO => link.decode_info(attr),
                 _ => {}
             }
@@ -320,11 +336,22 @@ impl Link {
         }
         if port_of.is_some_and(|kind| kind.is("bridge")) {
             self.bridge_port = Some(BridgePort::decode(port));
+        } else if port_of.is_some_and(|kind| kind.is("bond")) {
+            self.bond_port = Some(BondPort::decode(port));
         }
     }
-}
 
-fn decode_addr_gen_mode(spec: Attr<'_>) -> Option<u8> {
-    let inet6 = spec.attrs().find(|family| family.kind == u16::from(AF_INET6))?;
-    inet6.attrs().find(|attr| attr.kind == IFLA_INET6_ADDR_GEN_MODE)?.u8()
+    fn decode_inet6(&mut self, spec: Attr<'_>) {
+        let inet6 = spec.attrs().find(|family| family.kind == u16::from(AF_INET6));
+        for attr in inet6.into_iter().flat_map(Attr::attrs) {
+            match attr.kind {
+                IFLA_INET6_ADDR_GEN_MODE => self.addr_gen_mode = attr.u8(),
+                IFLA_INET6_CONF => {
+                    let value = u32_at(attr.value, DEVCONF_DISABLE_IPV6 * 4);
+                    self.ipv6_disabled = value.is_some_and(|value| value != 0);
+                }
+                _ => {}
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Changes of a link that exists.
 
-use crate::{MacAddr, MacvlanSet, NetNs};
+use crate::{Bond, MacAddr, MacvlanSet, NetNs};
 
 /// What to change of a link. Only what is `Some` is sent; the kernel applies all of it or stops at the first error,
 /// keeping what it did before.
@@ -37,6 +37,10 @@ pub struct SetLink {
     pub master: Option<u32>,
     /// Parameters of a macvlan.
     pub macvlan: Option<MacvlanSet>,
+    /// Options of a bond, those that are in it; not together with `macvlan`.
+    pub bond: Option<Bond>,
+    /// `VLAN_FLAG_*` of a VLAN and which bits count; not together with `macvlan` and `bond`.
+    pub vlan_flags: Option<(u32, u32)>,
 }
 
 impl SetLink {

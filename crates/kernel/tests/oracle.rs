@@ -12,7 +12,7 @@ use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage as Theirs;
 use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoMacVlan, InfoVeth, InfoVlan, LinkAttribute, LinkInfo, MacVlanMode,
+    InfoBond, InfoData, InfoKind, InfoMacVlan, InfoVeth, InfoVlan, LinkAttribute, LinkInfo, MacVlanMode,
 };
 use netlink_packet_route::neighbour::NeighbourAttribute;
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMetric};
@@ -79,9 +79,39 @@ fn macvlan() -> impl Strategy<Value = Macvlan> {
     )
 }
 
+/// A mode and any other options, each of its width.
+fn bond() -> impl Strategy<Value = Bond> {
+    let option = (2..=33u16).prop_filter_map("no option", |option| Some((option, BondWidth::of(option)?)));
+    let setting = option.prop_flat_map(|(option, width)| {
+        let value = match width {
+            // The oracle keeps these as true and false.
+            BondWidth::U8 if matches!(option, 6 | 27 | 29 | 32 | 33) => {
+                (0..2u32).prop_map(BondValue::Number).boxed()
+            }
+            BondWidth::U8 => any::<u8>().prop_map(|n| BondValue::Number(n.into())).boxed(),
+            BondWidth::U16 => any::<u16>().prop_map(|n| BondValue::Number(n.into())).boxed(),
+            BondWidth::U32 => any::<u32>().prop_map(BondValue::Number).boxed(),
+            BondWidth::Mac => mac().prop_map(BondValue::Mac).boxed(),
+            BondWidth::V4 => {
+                proptest::collection::vec(address(Family::V4), 0..16).prop_map(BondValue::Addresses).boxed()
+            }
+            BondWidth::V6 => {
+                proptest::collection::vec(address(Family::V6), 0..16).prop_map(BondValue::Addresses).boxed()
+            }
+        };
+        (Just(option), value)
+    });
+    (0..7u8, proptest::collection::vec(setting, 0..33)).prop_map(|(mode, settings)| {
+        let mut bond = Bond::new(mode);
+        settings.into_iter().for_each(|(option, value)| bond.set(option, value));
+        bond
+    })
+}
+
 fn kind() -> impl Strategy<Value = LinkKind> {
     let protocol = prop_oneof![Just(VlanProtocol::Ieee8021Q), Just(VlanProtocol::Ieee8021Ad)];
-    let vlan = (0..=4094u16, protocol).prop_map(|(id, protocol)| LinkKind::Vlan(Vlan { id, protocol }));
+    let vlan = (0..=4094u16, protocol, 0..=VLAN_FLAGS)
+        .prop_map(|(id, protocol, flags)| LinkKind::Vlan(Vlan { id, protocol, flags }));
     prop_oneof![
         macvlan().prop_map(LinkKind::Macvlan),
         macvlan().prop_map(LinkKind::Macvtap),
@@ -89,7 +119,7 @@ fn kind() -> impl Strategy<Value = LinkKind> {
         Just(LinkKind::Bridge),
         Just(LinkKind::Ifb),
         Just(LinkKind::Dummy),
-        (0..7u8, of(number())).prop_map(|(mode, miimon)| LinkKind::Bond(Bond { mode, miimon })),
+        bond().prop_map(LinkKind::Bond),
         (
             0..1u32 << 24,
             of(any::<u16>()),
@@ -149,9 +179,14 @@ proptest! {
             }
             (LinkKind::Vlan(vlan), Some(LinkInfo::Data(InfoData::Vlan(data)))) => {
                 prop_assert!(data.contains(&InfoVlan::Id(vlan.id)));
-                prop_assert_eq!(data.len(), 2);
+                let flags = data.iter().any(|attr| matches!(attr, InfoVlan::Flags((flags, _)) if flags.bits() == vlan.flags));
+                prop_assert_eq!(flags, vlan.flags != VLAN_FLAG_REORDER_HDR);
             }
-            (LinkKind::Macvlan(_) | LinkKind::Vlan(_), other) => panic!("{other:?}"),
+            (LinkKind::Bond(bond), Some(LinkInfo::Data(InfoData::Bond(data)))) => {
+                prop_assert_eq!(data.len(), bond.options().count());
+                prop_assert!(!data.iter().any(|option| matches!(option, InfoBond::Other(_))), "{:?}", data);
+            }
+            (LinkKind::Macvlan(_) | LinkKind::Vlan(_) | LinkKind::Bond(_), other) => panic!("{other:?}"),
             _ => {}
         }
         let Message::Link(back) = ours(Theirs::NewLink(read)) else { panic!() };

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use ipnet::IpNet;
-use kernel::{
-    Address, Bond, Change, Link, LinkKind, NetNs, Netlink, NewLink, Route, SetLink, Vlan, VlanProtocol,
-};
+use kernel::{Address, Bond, Change, Link, LinkKind, NetNs, Netlink, NewLink, Route, SetLink, Vlan};
 use lab::{Answer, Call, Container, Ephemeral, Host, Lab, LabSpec, Ping, Plugins};
 use serde_json::{Value, json};
 
@@ -209,7 +207,7 @@ pub fn set(net: &NetNs, index: u32, set: SetLink) -> Result<()> {
 /// # Errors
 /// The kernel's.
 pub fn make_vlan(net: &NetNs, parent: &str, id: u16, address: Option<&str>) -> Result<u32> {
-    let kind = LinkKind::Vlan(Vlan { id, protocol: VlanProtocol::default() });
+    let kind = LinkKind::Vlan(Vlan::new(id));
     let mut new = NewLink::new(format!("{parent}.{id}"), kind);
     new.parent = Some(link(net, parent)?.index);
     let index = make(net, new)?;
@@ -226,7 +224,7 @@ pub fn make_vlan(net: &NetNs, parent: &str, id: u16, address: Option<&str>) -> R
 /// The kernel's.
 pub fn make_bond(net: &NetNs) -> Result<u32> {
     const ACTIVE_BACKUP: u8 = 1;
-    let kind = LinkKind::Bond(Bond { mode: ACTIVE_BACKUP, miimon: Some(50) });
+    let kind = LinkKind::Bond(Bond::new(ACTIVE_BACKUP).with(kernel::uapi::IFLA_BOND_MIIMON, 50u32));
     let bond = make(net, NewLink::new("bond0", kind))?;
     for name in ["eth0", "eth1"] {
         let index = link(net, name)?.index;
