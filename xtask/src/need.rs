@@ -70,8 +70,10 @@ const PACKAGES: &[Apt] = {
             &[Demo, Netns, Conformance, Vm],
             "the containers' and the VM's only program",
         ),
-        apt_row("qemu-system-x86", "qemu-system-x86_64", &[Vm], "the virtual machine (no KVM needed)"),
-        apt_row("xz-utils", "xz", &[Vm], "unpacks the kernel package's modules"),
+        apt_row("qemu-system-x86", "qemu-system-x86_64", &[Vm, Bench], "the virtual machine (no KVM needed)"),
+        apt_row("xz-utils", "xz", &[Vm, Bench], "unpacks the kernel package's modules"),
+        apt_row("mmdebstrap", "mmdebstrap", &[Vm, Bench], "makes the VM's userland with systemd"),
+        apt_row("e2fsprogs", "/usr/sbin/mke2fs", &[Vm, Bench], "makes the VM's disks"),
         apt_row("g++", "g++", &[Fuzz], "compiles libFuzzer"),
     ]
 };

@@ -1,8 +1,8 @@
-//! The runner itself: output, exit status, panics, time limits, disks and power cuts.
+//! The runner itself: output, exit status, panics, time limits, jobs, cables, disks and power cuts.
 
 use std::time::Duration;
 
-use lab::vm::{Disk, Error, Initramfs, Kernel, Nic, Vm, VmSpec};
+use lab::vm::{Disk, Error, Initramfs, Kernel, Nic, Userland, Vm, VmSpec};
 
 fn kernel() -> Kernel {
     Kernel::prepare().unwrap_or_else(|error| panic!("the vm tier cannot run here: {error}"))
@@ -81,7 +81,77 @@ fn a_disk_keeps_what_was_synced_over_a_power_cut() {
     let mut machine = boot(script);
     assert_eq!(machine.line().unwrap().as_deref(), Some("from the host"));
     assert_eq!(machine.line().unwrap().as_deref(), Some("ready"));
-    machine.power_cut();
+    machine.power_cut().unwrap();
     let outcome = boot("cat /data/kept /data/seen").wait().unwrap();
     assert_eq!(outcome.lines, ["kept", "from the host"]);
+}
+
+#[test]
+fn one_boot_serves_many_jobs_and_cables_are_pulled_from_outside() {
+    let mut spec = spec(Initramfs::new(&kernel()).jobs());
+    spec.nics = vec![Nic::default(), Nic::default()];
+    let mut machine = Vm::boot(&spec).unwrap();
+    let answer = machine.run("echo \"it's $((6 * 7))%d\"; printf unfinished; exit 3").unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (3, "it's 42%d\nunfinished"));
+    let answer =
+        machine.run("for n in 0 1; do ip link set eth$n up; cat /sys/class/net/eth$n/carrier; done").unwrap();
+    assert_eq!(answer.text(), "1\n1");
+    machine.plug(0, false).unwrap();
+    let wait = |wanted| {
+        format!("n=0; until [ $(cat /sys/class/net/eth0/carrier) = {wanted} ] || [ $n = 100 ]; do n=$((n+1)); sleep 0.1; done
+                 cat /sys/class/net/eth0/carrier /sys/class/net/eth1/carrier")
+    };
+    assert_eq!(machine.run(&wait(0)).unwrap().text(), "0\n1");
+    machine.plug(0, true).unwrap();
+    assert_eq!(machine.run(&wait(1)).unwrap().text(), "1\n1");
+    assert_eq!(machine.run("true").unwrap().status, 0);
+}
+
+#[test]
+fn a_disk_at_risk_keeps_what_was_flushed_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::create(&dir.path().join("disk"), 32, None).unwrap();
+    let boot = |seed| {
+        let mut spec = spec(Initramfs::new(&kernel()).mount_disk("/data").jobs());
+        spec.disks = vec![disk.clone().at_risk(seed)];
+        Vm::boot(&spec).unwrap()
+    };
+    let mut machine = boot(1);
+    let script = "echo kept > /data/kept; sync
+                  dd if=/dev/zero of=/data/raw bs=4k count=64 oflag=direct 2>/dev/null; echo done";
+    assert_eq!(machine.run(script).unwrap().text(), "done");
+    let lost = machine.power_cut().unwrap();
+    assert!(lost > 0, "64 direct writes without a flush, and none was lost");
+    let mut machine = boot(2);
+    assert_eq!(machine.run("cat /data/kept; dmesg | grep -ci 'ext4.*error'").unwrap().text(), "kept\n0");
+    machine.power_cut().unwrap();
+}
+
+#[test]
+fn the_userland_boots_with_systemd_and_keeps_its_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let userland = Userland::prepare().unwrap_or_else(|error| panic!("the vm tier cannot run here: {error}"));
+    let disk = userland.disk(&dir.path().join("disk")).unwrap();
+    let boot = || {
+        let mut spec = spec(Initramfs::new(&kernel()).file("/etc/from-the-host", "seen").userland());
+        spec.disks = vec![disk.clone()];
+        spec.boot_limit = Duration::from_secs(300);
+        Vm::boot(&spec).unwrap()
+    };
+    let mut machine = boot();
+    let answer = machine
+        .run("systemctl is-system-running --wait; readlink /proc/1/exe; cat /etc/from-the-host")
+        .unwrap();
+    assert!(
+        ["running\n", "degraded\n"].iter().any(|state| answer.text().starts_with(state)),
+        "{}",
+        answer.text()
+    );
+    assert!(answer.text().ends_with("systemd/systemd\nseen"), "{}", answer.text());
+    assert_eq!(
+        machine.run("systemctl --failed --no-legend --plain; echo kept > /root/kept; sync").unwrap().text(),
+        ""
+    );
+    machine.power_cut().unwrap();
+    assert_eq!(boot().run("cat /root/kept").unwrap().text(), "kept");
 }

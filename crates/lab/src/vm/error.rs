@@ -80,6 +80,12 @@ pub enum Error {
         /// Last lines of the console.
         console: String,
     },
+    /// QEMU's monitor did not answer as it should.
+    #[error("the machine's monitor: {why}")]
+    Monitor {
+        /// What was seen instead.
+        why: String,
+    },
     /// The payload did not end in time; the machine was killed.
     #[error(
         "the payload did not end within {limit:?}; last output:\n{output}\nthe console ends with:\n{console}"

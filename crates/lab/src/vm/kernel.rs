@@ -21,6 +21,15 @@ pub struct Kernel {
     pub modules: PathBuf,
 }
 
+/// Where kernels and userlands are kept.
+pub(super) fn cache_dir() -> PathBuf {
+    std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("llano/vm")
+}
+
 /// A kernel package by its name, and the version of what led to it: the two name a cache entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Package {
@@ -33,11 +42,7 @@ impl Kernel {
     /// `$XDG_CACHE_HOME`) when it is there, else fetched by apt. Without a network or package lists the newest
     /// kernel of the cache is taken.
     pub fn prepare() -> Result<Self> {
-        let cache = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-            .unwrap_or_else(std::env::temp_dir);
-        Self::prepare_in(&cache.join("llano/vm"))
+        Self::prepare_in(&cache_dir())
     }
 
     /// As [`Kernel::prepare`], with the cache in `cache`.

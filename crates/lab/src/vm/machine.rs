@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 use super::disk::Disk;
 use super::error::{Error, Result, spawn_error};
 use super::initramfs::{Image, MARK};
+use super::monitor::Monitor;
 
 const QEMU: &str = "qemu-system-x86_64";
 /// Time from power on to the payload's start: some four seconds on an idle machine, and five times that on a busy one.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// How long a machine that waits for jobs may live at most.
+const LIFE: Duration = Duration::from_secs(3600);
 /// Lines of payload and console that an error shows.
 const TAIL: usize = 25;
 
@@ -46,8 +49,10 @@ pub struct VmSpec {
     pub nics: Vec<Nic>,
     /// Disks, `/dev/vda` and up in this order.
     pub disks: Vec<Disk>,
-    /// Time from the payload's start to its end; the machine is killed after it.
+    /// Time from the payload's start to its end, and for each [job](Vm::run); the machine is killed after it.
     pub timeout: Duration,
+    /// Time from power on to the payload's start.
+    pub boot_limit: Duration,
 }
 
 impl VmSpec {
@@ -55,13 +60,21 @@ impl VmSpec {
     #[must_use]
     pub fn new(image: Image) -> Self {
         let timeout = Duration::from_secs(120);
-        Self { image, memory: 512, cpus: 2, nics: Vec::new(), disks: Vec::new(), timeout }
+        Self {
+            image,
+            memory: 512,
+            cpus: 2,
+            nics: Vec::new(),
+            disks: Vec::new(),
+            timeout,
+            boot_limit: BOOT_LIMIT,
+        }
     }
 
     fn arguments(&self, dir: &Path) -> Vec<String> {
         let append = format!(
             "console=ttyS0 quiet panic=1 oops=panic mitigations=off net.ifnames=0 llano.limit={}",
-            self.timeout.as_secs() + 10
+            if self.image.jobs { LIFE } else { self.timeout + Duration::from_secs(10) }.as_secs()
         );
         let mut args: Vec<String> = [
             "-accel",
@@ -89,7 +102,7 @@ impl VmSpec {
         add("-device", "virtserialport,chardev=out,nr=1,name=llano".to_owned());
         for (n, nic) in self.nics.iter().enumerate() {
             add("-netdev", format!("hubport,id=net{n},hubid={}", nic.cable));
-            let mut device = format!("virtio-net-pci,netdev=net{n},romfile=");
+            let mut device = format!("virtio-net-pci,id=nic{n},netdev=net{n},romfile=");
             if let Some([a, b, c, d, e, f]) = nic.mac {
                 device += &format!(",mac={a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
             }
@@ -98,8 +111,9 @@ impl VmSpec {
             }
             add("-device", device);
         }
-        for disk in &self.disks {
-            add("-drive", format!("if=virtio,format=raw,file={}", escaped(&disk.path)));
+        add("-qmp", format!("unix:{},server=on,wait=off", escaped(&dir.join("monitor"))));
+        for (n, disk) in self.disks.iter().enumerate() {
+            add("-drive", disk.drive(dir, n));
         }
         args
     }
@@ -121,6 +135,23 @@ pub struct Outcome {
     pub console: String,
 }
 
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Exit status, as a shell has it.
+    pub status: i32,
+    /// The lines of its standard output and error.
+    pub lines: Vec<String>,
+}
+
+impl Answer {
+    /// The lines as one text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+}
+
 /// A machine that runs its payload. Dropped, it is killed and leaves nothing behind but its disks.
 #[derive(Debug)]
 pub struct Vm {
@@ -131,6 +162,9 @@ pub struct Vm {
     status: Option<i32>,
     deadline: Instant,
     limit: Duration,
+    disks: Vec<Disk>,
+    jobs: Option<ChildStdin>,
+    monitor: Option<Monitor>,
 }
 
 impl Vm {
@@ -139,12 +173,15 @@ impl Vm {
         let scratch = Scratch::new()?;
         let initramfs = scratch.path.join("initramfs");
         fs::write(&initramfs, &spec.image.initramfs).map_err(Error::io("write", initramfs))?;
-        let deadline = Instant::now() + BOOT_LIMIT;
+        for (n, disk) in spec.disks.iter().enumerate() {
+            disk.prepare(&scratch.path, n)?;
+        }
+        let deadline = Instant::now() + spec.boot_limit;
         let errors = scratch.path.join("stderr");
         let errors = fs::File::create(&errors).map_err(Error::io("create", errors))?;
         let mut process = Command::new(QEMU)
             .args(spec.arguments(&scratch.path))
-            .stdin(Stdio::piped()) // held open: at its end QEMU would unplug the port
+            .stdin(Stdio::piped()) // takes the jobs; at its end QEMU would unplug the port
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
@@ -153,8 +190,19 @@ impl Vm {
         if let Some(stdout) = process.stdout.take() {
             thread::spawn(move || forward(stdout, &sender));
         }
-        let (tail, limit) = (VecDeque::new(), spec.timeout);
-        let mut vm = Self { process, scratch, output, tail, status: None, deadline, limit };
+        let jobs = process.stdin.take();
+        let mut vm = Self {
+            process,
+            scratch,
+            output,
+            tail: VecDeque::new(),
+            status: None,
+            deadline,
+            limit: spec.timeout,
+            disks: spec.disks.clone(),
+            jobs,
+            monitor: None,
+        };
         let start = format!("{MARK} start");
         match vm.receive() {
             Ok(line) if line == start => {
@@ -164,7 +212,7 @@ impl Vm {
                 Ok(vm)
             }
             Ok(line) => Err(vm.no_boot(format!("it sent `{line}`"))),
-            Err(RecvTimeoutError::Timeout) => Err(vm.no_boot(format!("not within {BOOT_LIMIT:?}"))),
+            Err(RecvTimeoutError::Timeout) => Err(vm.no_boot(format!("not within {:?}", spec.boot_limit))),
             Err(RecvTimeoutError::Disconnected) => {
                 let said = fs::read_to_string(vm.scratch.path.join("stderr")).unwrap_or_default();
                 let why = if said.is_empty() { "it went down" } else { said.trim() };
@@ -206,20 +254,77 @@ impl Vm {
 
     /// Waits for the payload's end.
     pub fn wait(mut self) -> Result<Outcome> {
-        let mut lines = Vec::new();
-        while let Some(line) = self.line()? {
-            lines.push(line);
-        }
-        // init ends its output with an empty line of its own, so that its mark starts a line.
-        if lines.last().is_some_and(String::is_empty) {
-            lines.pop();
+        let lines = self.rest()?;
+        for (n, disk) in self.disks.iter().enumerate() {
+            disk.keep_all(&self.scratch.path, n)?;
         }
         Ok(Outcome { status: self.status.unwrap_or(-1), lines, console: self.console() })
     }
 
-    /// Stops the machine at once, as if its plug was pulled. Its disks keep what was written to them.
-    pub fn power_cut(mut self) {
+    /// Hands a shell script to a machine made with [`Initramfs::jobs`](super::Initramfs::jobs); its lines come with
+    /// [`Vm::line`], of which the last is followed by nothing, and its status with [`Vm::status`].
+    pub fn start(&mut self, script: &str) -> Result<()> {
+        self.status = None;
+        self.deadline = Instant::now() + self.limit;
+        // One line whatever the script holds.
+        let mut line = script.bytes().fold(String::new(), |mut line, byte| {
+            line.push_str(&format!("\\{byte:03o}"));
+            line
+        });
+        line.push('\n');
+        let port = self.scratch.path.join("port");
+        let Some(jobs) = self.jobs.as_mut() else { return Err(Error::Monitor { why: "no port".into() }) };
+        jobs.write_all(line.as_bytes()).and_then(|()| jobs.flush()).map_err(Error::io("write", port))
+    }
+
+    /// Runs a shell script in a machine made with [`Initramfs::jobs`](super::Initramfs::jobs) and waits for its end.
+    /// What it leaves in the background must write elsewhere.
+    pub fn run(&mut self, script: &str) -> Result<Answer> {
+        self.start(script)?;
+        let lines = self.rest()?;
+        Ok(Answer { status: self.status.unwrap_or(-1), lines })
+    }
+
+    /// Exit status of the payload or the job, when it has ended.
+    #[must_use]
+    pub fn status(&self) -> Option<i32> {
+        self.status
+    }
+
+    /// Plugs the cable of the card `eth{card}` in or pulls it: the card gains or loses its carrier. The other end of
+    /// the cable is a card of its own.
+    pub fn plug(&mut self, card: usize, plugged: bool) -> Result<()> {
+        if self.monitor.is_none() {
+            self.monitor = Some(Monitor::connect(&self.scratch.path.join("monitor"))?);
+        }
+        match self.monitor.as_mut() {
+            Some(monitor) => monitor.set_link(&format!("nic{card}"), plugged),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the machine at once, as if its plug was pulled. A disk keeps what was written to it; one made
+    /// [`at_risk`](Disk::at_risk) loses some of what was not flushed. Returns how many writes were lost.
+    pub fn power_cut(mut self) -> Result<usize> {
         self.kill();
+        let mut lost = 0;
+        for (n, disk) in self.disks.iter().enumerate() {
+            lost += disk.lose(&self.scratch.path, n)?;
+        }
+        Ok(lost)
+    }
+
+    /// The lines up to the end of the payload or job.
+    fn rest(&mut self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.line()? {
+            lines.push(line);
+        }
+        // The mark is preceded by an empty line of its own, so that it starts a line.
+        if lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        Ok(lines)
     }
 
     /// What the kernel and init wrote on the console so far.
@@ -306,7 +411,7 @@ mod tests {
 
     #[test]
     fn no_card_leaves_the_machine_and_each_option_arrives() {
-        let image = Image { kernel: "/k".into(), initramfs: Vec::new().into() };
+        let image = Image { kernel: "/k".into(), initramfs: Vec::new().into(), jobs: false };
         let mut spec = VmSpec::new(image);
         spec.nics =
             vec![Nic { mac: Some([2, 0, 0, 0, 0, 0xab]), speed: Some(10_000), cable: 3 }, Nic::default()];

@@ -21,9 +21,13 @@ mod initramfs;
 mod kernel;
 mod machine;
 mod module;
+mod monitor;
+mod userland;
+mod write_log;
 
 pub use disk::Disk;
 pub use error::{Error, Result};
 pub use initramfs::{Image, Initramfs};
 pub use kernel::Kernel;
-pub use machine::{Nic, Outcome, Vm, VmSpec};
+pub use machine::{Answer, Nic, Outcome, Vm, VmSpec};
+pub use userland::Userland;

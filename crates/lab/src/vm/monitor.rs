@@ -1,0 +1,59 @@
+//! QEMU's monitor (QMP, one JSON document a line over a unix socket), of which one command is needed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::error::{Error, Result};
+
+/// QEMU answers within milliseconds; a busy machine gets a thousand times that.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    stream: BufReader<UnixStream>,
+}
+
+impl Monitor {
+    /// Connects and leaves the negotiation behind.
+    pub(super) fn connect(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket).map_err(Error::io("connect to", socket))?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(Error::io("set up", socket))?;
+        let mut monitor = Self { stream: BufReader::new(stream) };
+        monitor.receive()?; // the greeting
+        monitor.execute("qmp_capabilities", json!({}))?;
+        Ok(monitor)
+    }
+
+    /// Gives a card its carrier or takes it.
+    pub(super) fn set_link(&mut self, name: &str, up: bool) -> Result<()> {
+        self.execute("set_link", json!({ "name": name, "up": up }))
+    }
+
+    // The arguments are made at each call; a reference would only add an `&` there.
+    #[allow(clippy::needless_pass_by_value)]
+    fn execute(&mut self, command: &str, arguments: Value) -> Result<()> {
+        let line = format!("{}\n", json!({ "execute": command, "arguments": arguments }));
+        self.stream.get_mut().write_all(line.as_bytes()).map_err(Error::io("write", "monitor"))?;
+        loop {
+            let answer = self.receive()?;
+            if answer.get("return").is_some() {
+                return Ok(());
+            }
+            if let Some(error) = answer.get("error") {
+                return Err(Error::Monitor { why: format!("{command}: {error}") });
+            }
+            // Anything else is an event.
+        }
+    }
+
+    fn receive(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).map_err(Error::io("read", "monitor"))?;
+        serde_json::from_str(&line).map_err(|_| Error::Monitor { why: format!("it said {line:?}") })
+    }
+}
