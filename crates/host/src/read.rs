@@ -20,7 +20,10 @@ impl Network {
             network.links.insert(link.name.clone(), read_link(link, &names));
         }
         for mut address in netlink.addresses(None)? {
-            let link = names.get(&address.index).and_then(|name| network.links.get_mut(name));
+            let name = names.get(&address.index);
+            // The kernel labels an address by its interface when nothing else was asked.
+            address.label = address.label.filter(|label| Some(label) != name);
+            let link = name.and_then(|name| network.links.get_mut(name));
             address.index = 0;
             link.into_iter().for_each(|link| link.addresses.push(address.clone()));
         }

@@ -30,6 +30,10 @@ pub struct Address {
     pub preferred: Option<u32>,
     /// `IFA_PROTO`, who set it; 0 is not said. Kernels before 5.18 ignore it.
     pub proto: u8,
+    /// `IFA_LABEL` of an IPv4 address; `None`, when added: the interface's name.
+    pub label: Option<String>,
+    /// `IFA_RT_PRIORITY`: the metric of the route that comes with it; `None` is the kernel's choice.
+    pub metric: Option<u32>,
 }
 
 impl Address {
@@ -45,6 +49,8 @@ impl Address {
             valid: None,
             preferred: None,
             proto: 0,
+            label: None,
+            metric: None,
         }
     }
 
@@ -103,6 +109,12 @@ impl Address {
         if self.proto != 0 {
             w.attr_u8(IFA_PROTO, self.proto);
         }
+        if let Some(label) = &self.label {
+            w.attr_str(IFA_LABEL, label);
+        }
+        if let Some(metric) = self.metric {
+            w.attr_u32(IFA_RT_PRIORITY, metric);
+        }
         w.end()
     }
 
@@ -112,6 +124,7 @@ impl Address {
         let (mut local, mut address) = (None, None);
         let mut all = u32::from(flags);
         let (mut broadcast, mut valid, mut preferred, mut proto) = (None, None, None, 0);
+        let (mut label, mut metric) = (None, None);
         for attr in Attrs::after(body, HEADER) {
             match attr.kind {
                 IFA_LOCAL => local = attr.ip(),
@@ -128,6 +141,8 @@ impl Address {
                     valid = u32_at(attr.value, 4).filter(|s| *s != FOR_EVER);
                 }
                 IFA_PROTO => proto = attr.u8()?,
+                IFA_LABEL => label = Some(attr.string()),
+                IFA_RT_PRIORITY => metric = attr.u32(),
                 _ => {}
             }
         }
@@ -145,6 +160,8 @@ impl Address {
             valid,
             preferred,
             proto,
+            label,
+            metric,
         })
     }
 }

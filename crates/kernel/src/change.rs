@@ -42,6 +42,8 @@ pub enum Change {
     /// an IPv6 route joins it to one multipath route, an IPv4 route of another next hop goes before it. EEXIST when
     /// the next hop is the same too.
     AddRouteBeside(Route),
+    /// Add a route after those to the same destination with the same metric; one of IPv6 through a gateway is joined to them.
+    AppendRoute(Route),
     /// Add a route or replace the first to the same destination with the same metric.
     ReplaceRoute(Route),
     /// Delete the first route that matches; ESRCH when none does.
@@ -89,6 +91,7 @@ impl Change {
             Self::DeleteAddress(address) => address.encode(RTM_DELADDR, 0, w),
             Self::AddRoute(route) => route.encode_new(NEW, w),
             Self::AddRouteBeside(route) => route.encode_new(NLM_F_CREATE, w),
+            Self::AppendRoute(route) => route.encode_new(NLM_F_CREATE | NLM_F_APPEND, w),
             Self::ReplaceRoute(route) => route.encode_new(SET, w),
             Self::DeleteRoute(route) => route.encode_delete(w),
             Self::AddRule(rule) => rule.encode(RTM_NEWRULE, NEW, w),
@@ -114,7 +117,7 @@ impl Change {
             Self::AddAddress(_) => "add address",
             Self::ReplaceAddress(_) => "set address",
             Self::DeleteAddress(_) => "delete address",
-            Self::AddRoute(_) | Self::AddRouteBeside(_) => "add route",
+            Self::AddRoute(_) | Self::AddRouteBeside(_) | Self::AppendRoute(_) => "add route",
             Self::ReplaceRoute(_) => "set route",
             Self::DeleteRoute(_) => "delete route",
             Self::AddRule(_) => "add rule",
@@ -151,6 +154,7 @@ impl Change {
             }
             Self::AddRoute(route)
             | Self::AddRouteBeside(route)
+            | Self::AppendRoute(route)
             | Self::ReplaceRoute(route)
             | Self::DeleteRoute(route) => route.to_string(),
             Self::AddRule(rule) | Self::DeleteRule(rule) => match rule.src {

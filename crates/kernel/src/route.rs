@@ -88,6 +88,18 @@ pub struct Route {
     pub flags: u32,
     /// The next hops of a multipath route; empty otherwise.
     pub nexthops: Vec<NextHop>,
+    /// Packets with this type of service only; 0 is any.
+    pub tos: u8,
+    /// Packets from this network only (IPv6); `None` is from anywhere.
+    pub from: Option<IpNet>,
+    /// Seconds after which the kernel drops it (IPv6); `None` is never.
+    pub expires: Option<u32>,
+    /// `RTAX_*` beside MTU and MSS, as they are on the wire: number and bytes, in the order of their numbers.
+    pub metrics: Vec<(u16, Vec<u8>)>,
+    /// `RTA_*` that name no interface and are kept as they are on the wire: realm, preference, TTL propagation.
+    pub attributes: Vec<(u16, Vec<u8>)>,
+    /// `RTA_*` as read that a route made from this one would not have: encapsulation, a nexthop object. Not sent.
+    pub unknown: Vec<u16>,
 }
 
 impl Route {
@@ -109,6 +121,12 @@ impl Route {
             onlink: false,
             flags: 0,
             nexthops: Vec::new(),
+            tos: 0,
+            from: None,
+            expires: None,
+            metrics: Vec::new(),
+            attributes: Vec::new(),
+            unknown: Vec::new(),
         }
     }
 

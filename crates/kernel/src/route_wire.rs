@@ -26,10 +26,14 @@ impl Route {
         let len = self.dst.map_or(0, |net| net.prefix_len());
         let table = u8::try_from(self.table).unwrap_or(0);
         let scope = self.scope.unwrap_or(scope);
-        w.raw(&[self.family.number(), len, 0, 0, table, self.protocol, scope, self.kind]);
+        let from_len = self.from.map_or(0, |net| net.prefix_len());
+        w.raw(&[self.family.number(), len, from_len, self.tos, table, self.protocol, scope, self.kind]);
         w.u32(if self.onlink { RTNH_F_ONLINK } else { 0 });
         if let Some(dst) = self.dst {
             w.attr_ip(RTA_DST, dst.network());
+        }
+        if let Some(from) = self.from {
+            w.attr_ip(RTA_SRC, from.network());
         }
         if let Some(gateway) = self.gateway {
             encode_gateway(w, self.family, gateway);
@@ -37,13 +41,15 @@ impl Route {
         if let Some(src) = self.src {
             w.attr_ip(RTA_PREFSRC, src);
         }
-        each_u32(w, &[(RTA_OIF, self.oif), (RTA_PRIORITY, self.priority)]);
+        each_u32(w, &[(RTA_OIF, self.oif), (RTA_PRIORITY, self.priority), (RTA_EXPIRES, self.expires)]);
+        self.attributes.iter().for_each(|(kind, value)| w.attr(*kind, value));
         if self.table != RT_TABLE_UNSPEC {
             w.attr_u32(RTA_TABLE, self.table);
         }
-        if self.mtu.is_some() || self.advmss.is_some() {
+        if self.mtu.is_some() || self.advmss.is_some() || !self.metrics.is_empty() {
             let at = w.nest(RTA_METRICS);
             each_u32(w, &[(RTAX_MTU, self.mtu), (RTAX_ADVMSS, self.advmss)]);
+            self.metrics.iter().for_each(|(kind, value)| w.attr(*kind, value));
             w.close(at);
         }
         if !self.nexthops.is_empty() {
@@ -74,7 +80,7 @@ impl Route {
     }
 
     pub(crate) fn decode(body: &[u8]) -> Option<Self> {
-        let &[family, dst_len, _, _, table, protocol, scope, kind, ..] = body else { return None };
+        let &[family, dst_len, src_len, tos, table, protocol, scope, kind, ..] = body else { return None };
         let family = Family::from_number(family)?;
         let flags = u32_at(body, 8)?;
         let mut route = Self {
@@ -84,6 +90,7 @@ impl Route {
             kind,
             onlink: flags & RTNH_F_ONLINK != 0,
             flags,
+            tos,
             ..Self::new(family)
         };
         for attr in Attrs::after(body, HEADER) {
@@ -99,12 +106,22 @@ impl Route {
                         match metric.kind {
                             RTAX_MTU => route.mtu = metric.u32(),
                             RTAX_ADVMSS => route.advmss = metric.u32(),
-                            _ => {}
+                            kind => route.metrics.push((kind, metric.value.to_vec())),
                         }
                     }
                 }
-                RTA_MULTIPATH => route.nexthops = decode_hops(attr.value),
-                _ => {}
+                RTA_MULTIPATH => route.nexthops = decode_hops(attr.value, &mut route.unknown),
+                RTA_SRC => route.from = Some(family.net(attr.ip()?, src_len)?),
+                // Hundredths of a second. A route that stays says 0.
+                RTA_CACHEINFO => {
+                    route.expires = u32_at(attr.value, 8).filter(|left| *left != 0).map(|left| left / 100);
+                }
+                // Medium is what a route has that says nothing.
+                RTA_PREF if attr.value == [0] => {}
+                RTA_FLOW | RTA_PREF | RTA_TTL_PROPAGATE => {
+                    route.attributes.push((attr.kind, attr.value.to_vec()));
+                }
+                kind => route.unknown.push(kind),
             }
         }
         Some(route)
@@ -174,7 +191,7 @@ fn encode_hop(w: &mut Writer, family: Family, hop: &NextHop) {
     w.close(at);
 }
 
-fn decode_hops(mut bytes: &[u8]) -> Vec<NextHop> {
+fn decode_hops(mut bytes: &[u8], unknown: &mut Vec<u16>) -> Vec<NextHop> {
     let mut hops = Vec::new();
     while let Some(hop) = u16_at(bytes, 0).and_then(|len| bytes.get(..usize::from(len))) {
         let (Some(&[flags, weight]), Some(oif)) =
@@ -182,9 +199,13 @@ fn decode_hops(mut bytes: &[u8]) -> Vec<NextHop> {
         else {
             break;
         };
-        let gateway = Attrs::after(hop, 8)
-            .find(|attr| matches!(attr.kind, RTA_GATEWAY | RTA_VIA))
-            .and_then(decode_gateway);
+        let mut gateway = None;
+        for attr in Attrs::after(hop, 8) {
+            match attr.kind {
+                RTA_GATEWAY | RTA_VIA => gateway = decode_gateway(attr),
+                kind => unknown.push(kind),
+            }
+        }
         hops.push(NextHop { oif, gateway, weight: u16::from(weight) + 1, flags });
         bytes = bytes.get(hop.len().next_multiple_of(4)..).unwrap_or_default();
     }

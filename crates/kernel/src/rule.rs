@@ -37,6 +37,11 @@ pub struct Rule {
     pub action: u8,
     /// Whether it matches what does not match (`FIB_RULE_INVERT`).
     pub invert: bool,
+    /// Packets with this type of service only; 0 is any.
+    pub tos: u8,
+    /// Every other `FRA_*` as it is on the wire, number and bytes: none names an interface by its index, so that a rule
+    /// with conditions unknown here can still be made again as it was.
+    pub attributes: Vec<(u16, Vec<u8>)>,
 }
 
 impl Rule {
@@ -56,6 +61,8 @@ impl Rule {
             protocol: 0,
             action: FR_ACT_TO_TBL,
             invert: false,
+            tos: 0,
+            attributes: Vec::new(),
         }
     }
 
@@ -73,7 +80,7 @@ impl Rule {
         let len = |net: Option<IpNet>| net.map_or(0, |net| net.prefix_len());
         w.begin(kind, NLM_F_ACK | flags);
         let table = u8::try_from(self.table).unwrap_or(0);
-        w.raw(&[self.family.number(), len(self.dst), len(self.src), 0, table, 0, 0, self.action]);
+        w.raw(&[self.family.number(), len(self.dst), len(self.src), self.tos, table, 0, 0, self.action]);
         w.u32(if self.invert { FIB_RULE_INVERT } else { 0 });
         for (kind, net) in [(FRA_DST, self.dst), (FRA_SRC, self.src)] {
             if let Some(net) = net {
@@ -93,6 +100,7 @@ impl Rule {
             (FRA_SUPPRESS_PREFIXLEN, self.suppress_prefix_len),
         ];
         each_u32(w, &numbers);
+        self.attributes.iter().for_each(|(kind, value)| w.attr(*kind, value));
         if self.protocol != 0 {
             w.attr_u8(FRA_PROTOCOL, self.protocol);
         }
@@ -100,10 +108,11 @@ impl Rule {
     }
 
     pub(crate) fn decode(body: &[u8]) -> Option<Self> {
-        let &[family, dst_len, src_len, _, table, _, _, action, ..] = body else { return None };
+        let &[family, dst_len, src_len, tos, table, _, _, action, ..] = body else { return None };
         let family = Family::from_number(family)?;
         let mut rule = Self::new(family, u32::from(table));
         rule.action = action;
+        rule.tos = tos;
         rule.invert = u32_at(body, 8)? & FIB_RULE_INVERT != 0;
         // The kernel leaves out a priority of 0.
         rule.priority = Some(0);
@@ -121,7 +130,8 @@ impl Rule {
                     rule.suppress_prefix_len = attr.u32().filter(|len| *len != u32::MAX);
                 }
                 FRA_PROTOCOL => rule.protocol = attr.u8()?,
-                _ => {}
+                FRA_PAD => {}
+                kind => rule.attributes.push((kind, attr.value.to_vec())),
             }
         }
         Some(rule)

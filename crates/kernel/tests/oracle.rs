@@ -269,7 +269,7 @@ proptest! {
         let dst = dst.map(|net| net.trunc());
         let want = Route {
             family, dst, gateway, oif, src, table, scope: Some(scope), protocol, kind, priority, mtu, advmss, onlink,
-            flags, nexthops,
+            flags, nexthops, ..Route::new(family)
         };
         let Theirs::NewRoute(read) = theirs(&Change::AddRoute(want.clone())) else { panic!() };
         let has = |attr: RouteAttribute| read.attributes.contains(&attr);
