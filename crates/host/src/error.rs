@@ -1,5 +1,7 @@
 //! What can go wrong.
 
+use std::path::{Path, PathBuf};
+
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -10,4 +12,93 @@ pub enum Error {
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
+    /// A file could not be read or written.
+    #[error("{op} {path}: {source}", path = .path.display())]
+    File {
+        /// What was tried.
+        op: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A record of ours is no longer one: cut short, empty, or of another version.
+    #[error("{path} is not a record of this program: {reason}", path = .path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A change has been made and waits to be confirmed.
+    #[error("{what} waits to be confirmed for another {seconds} s: llano host confirm keeps it, llano host undo takes it back")]
+    Waits {
+        /// The change.
+        what: String,
+        /// Until it is taken back.
+        seconds: u64,
+    },
+    /// Nothing waits to be confirmed.
+    #[error("nothing waits to be confirmed{}", .last.as_ref().map(|last| format!(": {last}")).unwrap_or_default())]
+    NothingWaits {
+        /// What became of the last change.
+        last: Option<String>,
+    },
+    /// There is no such entry in the history.
+    #[error("there is no change {number} in the history{}", .newest.map(|n| format!(", the newest is {n}")).unwrap_or_default())]
+    NoSuchChange {
+        /// The number asked for.
+        number: u32,
+        /// The newest there is.
+        newest: Option<u32>,
+    },
+    /// Every change has been undone, or there never was one.
+    #[error("there is no change to undo")]
+    NothingToUndo,
+    /// The change to be undone is none that holds.
+    #[error("change {number} does not hold any more: {fate}")]
+    NotHeld {
+        /// Its number.
+        number: u32,
+        /// What became of it.
+        fate: String,
+    },
+    /// A change failed, and the network is as it was.
+    #[error("{why}; the network is as it was before")]
+    RolledBack {
+        /// Why it failed.
+        why: Box<Error>,
+    },
+    /// A change failed, and so did taking it back.
+    #[error("{why}; taking it back failed too: {left}; llano host undo tries it again")]
+    NotRolledBack {
+        /// Why it failed.
+        why: Box<Error>,
+        /// Why it could not be taken back.
+        left: Box<Error>,
+    },
+    /// A pending change was made in another network namespace.
+    #[error("{what} was cut short in another network namespace: run llano host there first, or remove {path}", path = .path.display())]
+    OtherNamespace {
+        /// The change.
+        what: String,
+        /// Its record.
+        path: PathBuf,
+    },
+    /// The watchdog did not start, and without it nothing is changed.
+    #[error("the watchdog that takes a change back did not start: {reason}; nothing was changed")]
+    Watchdog {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn file(op: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File { op, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn record(path: &Path, reason: &dyn std::fmt::Display) -> Self {
+        Self::Record { path: path.to_owned(), reason: reason.to_string() }
+    }
 }

@@ -5,6 +5,8 @@
 //! back is only an earlier network that is wanted again.
 
 mod error;
+pub mod files;
+pub mod keep;
 mod network;
 pub mod plan;
 mod read;

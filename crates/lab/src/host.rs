@@ -15,8 +15,8 @@ use crate::sys;
 
 /// A host or router: a network namespace and a mount namespace.
 ///
-/// It sees the machine's file system, with a /run, /etc/cni, /opt/cni, /var/lib/cni and /var/lib/llano of its own and a /sys that
-/// shows its own interfaces.
+/// It sees the machine's file system, with a /run, /etc/cni, /etc/llano, /opt/cni, /var/lib/cni and /var/lib/llano of its own, a /sys
+/// that shows its own interfaces, and nothing of how the machine's own interfaces are configured.
 #[derive(Debug)]
 pub struct Host {
     lab: String,

@@ -11,7 +11,17 @@ use rustix::mount::{
 use crate::error::{Error, Result};
 
 /// Directories of which each node has its own, empty at first. /run is one too.
-const PRIVATE: [&str; 4] = ["/etc/cni", "/opt/cni", "/var/lib/cni", "/var/lib/llano"];
+const PRIVATE: [&str; 5] = ["/etc/cni", "/etc/llano", "/opt/cni", "/var/lib/cni", "/var/lib/llano"];
+
+/// Configuration of the machine's own network, where there is any: it says nothing of a node's interfaces.
+const HIDDEN: [&str; 6] = [
+    "/etc/NetworkManager",
+    "/etc/netplan",
+    "/etc/network",
+    "/etc/systemd/network",
+    "/var/lib/NetworkManager",
+    "/var/lib/dhcp",
+];
 
 /// Makes `dir` a private mount, the only kind onto which a mount namespace can be bound.
 pub(crate) fn make_private(dir: &Path) -> Result<()> {
@@ -43,8 +53,14 @@ pub(crate) fn furnish() -> Result<()> {
     forget_the_machines_run()?;
     let stage = Path::new("/run");
     tmpfs(stage)?;
+    // An overlay hides what is mounted below it: all of them first.
     for dir in PRIVATE {
-        own_directory(Path::new(dir), stage)?;
+        make_possible(Path::new(dir), stage)?;
+    }
+    for dir in PRIVATE.into_iter().chain(HIDDEN).map(Path::new) {
+        if dir.is_dir() {
+            tmpfs(dir)?;
+        }
     }
     remount_sysfs(stage)?;
     unmount(stage, UnmountFlags::DETACH).map_err(|errno| Error::io("unmount", "/run", errno))?;
@@ -83,23 +99,31 @@ fn tmpfs(dir: &Path) -> Result<()> {
         .map_err(|errno| Error::io("mount a tmpfs on", dir.display(), errno))
 }
 
-/// An empty `dir` of our own. Where the machine has none, an overlay of its nearest parent supplies it: nothing may be
-/// created on the machine's own file system.
-fn own_directory(dir: &Path, stage: &Path) -> Result<()> {
-    if dir.is_dir() {
-        return tmpfs(dir);
+/// Makes `dir` where the machine has none, in an overlay of its nearest parent: nothing may be created on the machine's
+/// own file system.
+fn make_possible(dir: &Path, stage: &Path) -> Result<()> {
+    let Some(parent) = dir.ancestors().find(|parent| parent.is_dir()) else { return Ok(()) };
+    if parent == dir {
+        return Ok(());
     }
-    let Some(parent) = dir.ancestors().skip(1).find(|parent| parent.is_dir()) else { return Ok(()) };
     let name = parent.display().to_string().replace('/', "_");
-    let (upper, work) = (stage.join(format!("{name}.upper")), stage.join(format!("{name}.work")));
-    for dir in [&upper, &work] {
-        fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))?;
+    let own = |what: &str| stage.join(format!("{name}.{what}"));
+    let (upper, work, kept) = (own("upper"), own("work"), own("kept"));
+    // A second directory below the same parent finds the overlay there.
+    if !upper.is_dir() {
+        for dir in [&upper, &work, &kept] {
+            fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))?;
+        }
+        mount_bind_recursive(parent, &kept)
+            .map_err(|errno| Error::io("bind", parent.display(), errno))?;
+        let below = mounts_below(parent)?;
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", parent.display(), upper.display(), work.display());
+        let options = std::ffi::CString::new(options).unwrap_or_default();
+        mount("overlay", parent, "overlay", MountFlags::empty(), options.as_c_str())
+            .map_err(|errno| Error::io("mount an overlay on", parent.display(), errno))?;
+        put_back(&below, &kept, parent)?;
     }
-    let options =
-        format!("lowerdir={},upperdir={},workdir={}", parent.display(), upper.display(), work.display());
-    let options = std::ffi::CString::new(options).unwrap_or_default();
-    mount("overlay", parent, "overlay", MountFlags::empty(), options.as_c_str())
-        .map_err(|errno| Error::io("mount an overlay on", parent.display(), errno))?;
     fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))
 }
 
@@ -108,22 +132,30 @@ fn remount_sysfs(stage: &Path) -> Result<()> {
     let kept = stage.join("sys");
     fs::create_dir_all(&kept).map_err(|error| Error::io("create", kept.display(), error))?;
     mount_bind_recursive("/sys", &kept).map_err(|errno| Error::io("bind", "/sys", errno))?;
-    let below: Vec<PathBuf> = mount_points()?
-        .into_iter()
-        .filter_map(|mount| mount.path.strip_prefix("/sys").ok().map(Path::to_owned))
-        .filter(|path| path.components().count() > 0)
-        .collect();
+    let below = mounts_below(Path::new("/sys"))?;
     mount("sysfs", "/sys", "sysfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
         .map_err(|errno| Error::io("mount a sysfs on", "/sys", errno))?;
-    let mut done: Vec<PathBuf> = Vec::new();
+    put_back(&below, &kept, Path::new("/sys"))
+}
+
+/// The mount points below `dir`, relative to it.
+fn mounts_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let points = mount_points()?.into_iter();
+    let below = points.filter_map(|mount| mount.path.strip_prefix(dir).ok().map(Path::to_owned));
+    Ok(below.filter(|path| path.components().count() > 0).collect())
+}
+
+/// Binds the mounts that were below a directory, which is `kept` elsewhere, onto what is mounted there now.
+fn put_back(below: &[PathBuf], kept: &Path, dir: &Path) -> Result<()> {
+    let mut done: Vec<&PathBuf> = Vec::new();
     for path in below {
         if done.iter().any(|outer| path.starts_with(outer)) {
             continue;
         }
-        let target = Path::new("/sys").join(&path);
-        // A directory that only the machine's own namespace shows (as some below /sys/class/net) is left out.
-        if target.is_dir() {
-            mount_bind_recursive(kept.join(&path), &target)
+        let target = dir.join(path);
+        // What only the machine's own namespace shows (as some below /sys/class/net) is left out.
+        if target.exists() {
+            mount_bind_recursive(kept.join(path), &target)
                 .map_err(|errno| Error::io("bind onto", target.display(), errno))?;
         }
         done.push(path);

@@ -14,7 +14,8 @@ pub struct LeakCheck {
 }
 
 /// What a plugin, a lab or a daemon of ours would write, were it not in a lab.
-const DIRECTORIES: [&str; 7] = [
+const DIRECTORIES: [&str; 8] = [
+    "/etc/llano",
     "/run/netns",
     "/run/llano",
     "/run/my-orchestrator",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use vm_tests::checks::{Check, GROUPS};
 
 /// A lab gives each host its own of these only when they exist; a machine that has just booted has none.
-const DIRECTORIES: [&str; 4] = ["/etc/cni", "/var/lib/cni", "/var/lib/llano", "/opt/cni"];
+const DIRECTORIES: [&str; 5] = ["/etc/cni", "/etc/llano", "/var/lib/cni", "/var/lib/llano", "/opt/cni"];
 
 fn main() -> ExitCode {
     for directory in DIRECTORIES {

@@ -1,0 +1,88 @@
+//! Files that are whole or not there, also after a power cut.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// More than any record of ours has; a file that is bigger was not written by us.
+const LONGEST: u64 = 64 << 20;
+
+/// Writes a file so that at any moment, and after a power cut at any moment, a reader finds the old content or the new.
+/// Its directory is made when missing.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
+    let failed = |error| Error::file("write", path, error);
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(failed(ErrorKind::InvalidInput.into()));
+    };
+    make_dir(dir)?;
+    let mut next = std::ffi::OsString::from(".");
+    next.push(name);
+    next.push(".new");
+    // What a crash left of this name is written over: there is one writer at a time.
+    let next = dir.join(next);
+    let write = || {
+        let mut file = File::create(&next)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&next, path)?;
+        sync_dir(dir)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&next);
+        failed(error)
+    })
+}
+
+/// Removes a file for good; one that is not there is no error.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync_dir).map_err(|error| Error::file("remove", path, error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::file("remove", path, error)),
+    }
+}
+
+/// Gives a file another name in its directory.
+pub(crate) fn rename(path: &Path, to: &Path) -> Result<()> {
+    let rename = || {
+        fs::rename(path, to)?;
+        path.parent().map_or(Ok(()), sync_dir)
+    };
+    rename().map_err(|error| Error::file("rename", path, error))
+}
+
+/// The content of a file, `None` when there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let read = || {
+        let mut content = Vec::new();
+        let length = File::open(path)?.take(LONGEST + 1).read_to_end(&mut content)?;
+        if length as u64 > LONGEST { Err(std::io::Error::from(ErrorKind::FileTooLarge)) } else { Ok(content) }
+    };
+    match read() {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("read", path, error)),
+    }
+}
+
+/// Makes a directory with its parents.
+pub(crate) fn make_dir(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let make = || {
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+        dir.parent().map_or(Ok(()), sync_dir)
+    };
+    make().map_err(|error| Error::file("create", dir, error))
+}
+
+fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}

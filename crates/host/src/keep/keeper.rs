@@ -1,0 +1,372 @@
+//! The one who makes changes, keeps them, and takes them back.
+
+use std::time::Duration;
+
+use super::lock::Lock;
+use super::pending::{Beginning, new_id};
+use super::{
+    Change, Entry, Fate, History, Launcher, Machinery, Outcome, Pending, Places, Stage, clock, durable, restored,
+};
+use crate::files::Replaced;
+use crate::{Error, Network, Result};
+
+/// What happens while one opens the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Another process is at work, and is waited for.
+    Busy {
+        /// Its number, when it has one here.
+        pid: Option<i32>,
+    },
+    /// A change was found that had not come to its end.
+    Recovered(Recovered),
+}
+
+/// What was done with a change that was found unfinished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// It was taken back.
+    RolledBack {
+        /// The change.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// It had been confirmed, and has been written down now.
+    Finished {
+        /// The change.
+        what: String,
+    },
+    /// The host has been started anew since, and the network with it.
+    Dropped {
+        /// The change.
+        what: String,
+    },
+    /// Its record is unreadable, and has been put aside.
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+        /// Where it is now.
+        aside: std::path::PathBuf,
+    },
+}
+
+/// Holds the lock on the records of a host.
+#[derive(Debug)]
+pub struct Keeper<M> {
+    places: Places,
+    machinery: M,
+    _lock: Lock,
+}
+
+impl<M: Machinery> Keeper<M> {
+    /// Takes the lock, waiting for who has it, and brings an unfinished change to its end.
+    ///
+    /// # Errors
+    /// When the records cannot be read, or the unfinished change cannot be taken back.
+    pub fn open(places: Places, machinery: M, told: &mut dyn FnMut(Told)) -> Result<Self> {
+        let lock = match Lock::try_take(&places.lock())? {
+            Ok(lock) => lock,
+            Err(pid) => {
+                told(Told::Busy { pid });
+                Lock::take(&places.lock())?
+            }
+        };
+        let mut keeper = Self { places, machinery, _lock: lock };
+        keeper.recover(told)?;
+        Ok(keeper)
+    }
+
+    /// As [`Keeper::open`], without waiting: `None` when another process is at work.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`].
+    pub fn try_open(places: Places, machinery: M, told: &mut dyn FnMut(Told)) -> Result<Option<Self>> {
+        let Ok(lock) = Lock::try_take(&places.lock())? else { return Ok(None) };
+        let mut keeper = Self { places, machinery, _lock: lock };
+        keeper.recover(told)?;
+        Ok(Some(keeper))
+    }
+
+    /// The network now.
+    ///
+    /// # Errors
+    /// When the kernel refuses a dump.
+    pub fn read(&mut self) -> Result<Network> {
+        self.machinery.read()
+    }
+
+    /// Where the records are.
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// `host.yaml`, the last confirmed declared state.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no text.
+    pub fn declared(&self) -> Result<Option<String>> {
+        declared(&self.places)
+    }
+
+    /// The change that waits to be confirmed.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn waiting(&self) -> Result<Option<Pending>> {
+        Ok(Pending::read(&self.places)?.filter(|pending| pending.waits().is_some()))
+    }
+
+    /// Makes a change: writes it down, starts the watchdog, applies, verifies; takes it back when that fails.
+    ///
+    /// # Errors
+    /// [`Error::Waits`] when another is not confirmed yet, [`Error::RolledBack`] with the reason.
+    pub fn make(&mut self, change: Change, watchdog: Option<&Launcher>) -> Result<Outcome> {
+        self.refuse_while_waiting()?;
+        let declared = [self.declared()?, change.declared];
+        let files = change.files.iter().filter(|file| !file.is_there());
+        let replaced = files.clone().map(crate::files::File::look).collect::<Result<Vec<_>>>()?;
+        let beginning = Beginning {
+            id: new_id(),
+            namespace: self.machinery.namespace()?,
+            what: change.what,
+            undoes: None,
+            confirm: change.confirm,
+            before: change.before,
+            read_at: clock::since_boot(),
+            wanted: change.wanted,
+            affected: change.affected,
+            declared,
+            files: replaced,
+        };
+        let written: Vec<_> = files.cloned().collect();
+        self.carry_out(beginning, &written, watchdog)
+    }
+
+    /// Takes back the change of that number and all later ones; the newest that holds without a number.
+    ///
+    /// # Errors
+    /// [`Error::NothingToUndo`], [`Error::NoSuchChange`], [`Error::NotHeld`]; as [`Keeper::make`].
+    pub fn undo(
+        &mut self,
+        number: Option<u32>,
+        confirm: Option<Duration>,
+        watchdog: Option<&Launcher>,
+    ) -> Result<(u32, Outcome)> {
+        self.refuse_while_waiting()?;
+        let (number, entry) = self.held(number)?;
+        let before = self.machinery.read()?;
+        // Every change since then is taken back too: what any of them could touch.
+        let mut affected = entry.affected.clone();
+        let mut changed = entry.wanted.clone();
+        for later in History::of(&self.places).entries()? {
+            let Ok(later_entry) = later.entry else { continue };
+            if later.number > number && later_entry.fate == Fate::Confirmed {
+                affected.extend(later_entry.affected);
+                changed.routes.extend(later_entry.wanted.routes);
+                changed.rules.extend(later_entry.wanted.rules);
+            }
+        }
+        let wanted = restored(&before, &entry.before, &changed, &affected, entry.passed());
+        let beginning = Beginning {
+            id: new_id(),
+            namespace: self.machinery.namespace()?,
+            what: format!("undo of {number}, {}", entry.what),
+            undoes: Some(number),
+            confirm,
+            before,
+            read_at: clock::since_boot(),
+            wanted,
+            affected,
+            declared: [self.declared()?, entry.declared_before],
+            files: Vec::new(),
+        };
+        self.carry_out(beginning, &[], watchdog).map(|outcome| (number, outcome))
+    }
+
+    /// The newest change that holds, or the one of that number if it holds.
+    ///
+    /// # Errors
+    /// As [`Keeper::undo`].
+    pub fn held(&self, number: Option<u32>) -> Result<(u32, Entry)> {
+        let history = History::of(&self.places);
+        if let Some(number) = number {
+            let entry = history.entry(number)?;
+            return match &entry.fate {
+                Fate::Confirmed => Ok((number, entry)),
+                Fate::RolledBack { why } => Err(Error::NotHeld { number, fate: format!("rolled back, {why}") }),
+                Fate::Undone => Err(Error::NotHeld { number, fate: "undone".to_owned() }),
+            };
+        }
+        let entries = history.entries()?.into_iter().rev();
+        let mut readable = entries.filter_map(|numbered| Some((numbered.number, numbered.entry.ok()?)));
+        readable.find(|(_, entry)| entry.fate == Fate::Confirmed).ok_or(Error::NothingToUndo)
+    }
+
+    /// Keeps the change that waits.
+    ///
+    /// # Errors
+    /// [`Error::NothingWaits`] with what became of the last one.
+    pub fn confirm(&mut self) -> Result<(String, u32)> {
+        let Some(mut pending) = self.waiting()? else {
+            let newest = History::of(&self.places).entries()?.pop().and_then(|newest| newest.entry.ok());
+            let last = newest.map(|entry| match entry.fate {
+                Fate::RolledBack { why } => format!("{} was rolled back, {why}", entry.what),
+                Fate::Confirmed => format!("{} holds", entry.what),
+                Fate::Undone => format!("{} was undone", entry.what),
+            });
+            return Err(Error::NothingWaits { last });
+        };
+        let number = self.keep(&mut pending)?;
+        Ok((pending.what, number))
+    }
+
+    /// Takes back the change that waits, if one does; what it was.
+    ///
+    /// # Errors
+    /// When the network refuses.
+    pub fn take_back(&mut self, why: &str) -> Result<Option<String>> {
+        let Some(pending) = self.waiting()? else { return Ok(None) };
+        self.roll_back(&pending, why)?;
+        Ok(Some(pending.what))
+    }
+
+    fn refuse_while_waiting(&self) -> Result<()> {
+        match self.waiting()? {
+            Some(pending) => {
+                Err(Error::Waits { seconds: pending.waits().unwrap_or_default(), what: pending.what })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        beginning: Beginning,
+        files: &[crate::files::File],
+        watchdog: Option<&Launcher>,
+    ) -> Result<Outcome> {
+        // The watchdog is there before the record is: from then on somebody takes back what is written down.
+        if let Some(launcher) = watchdog {
+            launcher.start(&self.places, &beginning.id)?;
+        }
+        let mut pending = Pending::begin(Beginning { undoes: beginning.undoes, ..beginning });
+        pending.write(&self.places)?;
+        if let Err(why) = self.apply(&pending, files) {
+            return Err(match self.roll_back(&pending, &why.to_string()) {
+                Ok(()) => Error::RolledBack { why: Box::new(why) },
+                Err(left) => Error::NotRolledBack { why: Box::new(why), left: Box::new(left) },
+            });
+        }
+        let Some(confirm) = pending.confirm else { return self.keep(&mut pending).map(Outcome::Confirmed) };
+        pending.stage = Stage::Waiting { until: clock::since_boot().saturating_add(confirm) };
+        pending.write(&self.places)?;
+        // Somebody may have ended it meanwhile.
+        if let Some(launcher) = watchdog
+            && !launcher.is_alive(&self.places, &pending.id)
+        {
+            launcher.start(&self.places, &pending.id)?;
+        }
+        Ok(Outcome::Waiting(confirm.as_secs()))
+    }
+
+    fn apply(&mut self, pending: &Pending, files: &[crate::files::File]) -> Result<()> {
+        files.iter().try_for_each(crate::files::File::write)?;
+        if !files.is_empty() {
+            self.machinery.reload(&files.iter().map(|file| file.path.clone()).collect::<Vec<_>>());
+        }
+        self.machinery.converge(&pending.wanted, &pending.affected)
+    }
+
+    /// From the first write on it is for good: whoever finds it finishes it.
+    fn keep(&mut self, pending: &mut Pending) -> Result<u32> {
+        pending.stage = Stage::Confirmed;
+        pending.write(&self.places)?;
+        self.finish(pending)
+    }
+
+    fn finish(&mut self, pending: &Pending) -> Result<u32> {
+        match &pending.declared_after {
+            Some(text) => durable::write(&self.places.declared(), text.as_bytes())?,
+            None => durable::remove(&self.places.declared())?,
+        }
+        let history = History::of(&self.places);
+        let number = match pending.undoes {
+            Some(number) => {
+                history.undone_from(number)?;
+                number
+            }
+            None => history.add(&Entry::of(pending, Fate::Confirmed))?,
+        };
+        durable::remove(&self.places.pending())?;
+        Ok(number)
+    }
+
+    fn roll_back(&mut self, pending: &Pending, why: &str) -> Result<()> {
+        let current = self.machinery.read()?;
+        let passed = clock::since_boot().saturating_sub(pending.read_at);
+        let wanted = restored(&current, &pending.before, &pending.wanted, &pending.affected, passed);
+        let restored = self.machinery.converge(&wanted, &pending.affected);
+        // Files first of all let the other tool have its own again, so only when the network is as it was.
+        restored?;
+        pending.files.iter().try_for_each(Replaced::put_back)?;
+        if !pending.files.is_empty() {
+            let paths: Vec<_> = pending.files.iter().map(|file| file.path.clone()).collect();
+            self.machinery.reload(&paths);
+        }
+        let fate = Fate::RolledBack { why: why.to_owned() };
+        History::of(&self.places).add(&Entry::of(pending, fate))?;
+        durable::remove(&self.places.pending())
+    }
+
+    /// We have the lock, so the author of what is found is dead or done.
+    fn recover(&mut self, told: &mut dyn FnMut(Told)) -> Result<()> {
+        let pending = match Pending::read(&self.places) {
+            Ok(None) => return Ok(()),
+            Ok(Some(pending)) => pending,
+            Err(Error::Record { path, reason }) => {
+                // Nothing can be taken back from it; what the network has now stays, reachable or not as it is.
+                let aside = path.with_extension("json.broken");
+                durable::rename(&path, &aside)?;
+                told(Told::Recovered(Recovered::Unreadable { reason, aside }));
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
+        let what = pending.what.clone();
+        let recovered = match pending.stage {
+            Stage::Confirmed => {
+                self.finish(&pending)?;
+                Recovered::Finished { what }
+            }
+            _ if !pending.is_of_this_boot() => {
+                pending.files.iter().try_for_each(Replaced::put_back)?;
+                let fate = Fate::RolledBack { why: "the host was started anew".to_owned() };
+                History::of(&self.places).add(&Entry::of(&pending, fate))?;
+                durable::remove(&self.places.pending())?;
+                Recovered::Dropped { what }
+            }
+            Stage::Waiting { until } if clock::since_boot() < until => return Ok(()),
+            stage => {
+                if self.machinery.namespace()? != pending.namespace {
+                    return Err(Error::OtherNamespace { what, path: self.places.pending() });
+                }
+                let why = match (stage, pending.confirm) {
+                    (Stage::Waiting { .. }, Some(time)) => format!("not confirmed in {} s", time.as_secs()),
+                    _ => "the program that made it was ended before it was done".to_owned(),
+                };
+                self.roll_back(&pending, &why)?;
+                Recovered::RolledBack { what, why }
+            }
+        };
+        told(Told::Recovered(recovered));
+        Ok(())
+    }
+}
+
+/// `host.yaml`, read without the lock: it is whole at any moment.
+pub(crate) fn declared(places: &Places) -> Result<Option<String>> {
+    let path = places.declared();
+    let text = durable::read(&path)?.map(String::from_utf8).transpose();
+    text.map_err(|_| Error::record(&path, &"it is no UTF-8 text"))
+}

@@ -1,0 +1,64 @@
+//! One at a time. The kernel lets go of a lock when its holder ends, however it does.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::durable;
+use crate::{Error, Result};
+
+/// A lock on a file, held as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock at once; the number of the process that has it otherwise.
+    pub(crate) fn try_take(path: &Path) -> Result<std::result::Result<Self, Option<i32>>> {
+        let mut file = open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Self::sign(path, file).map(Ok),
+            Err(Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let _ = (&mut file).take(20).read_to_string(&mut text);
+                Ok(Err(text.trim().parse().ok()))
+            }
+            Err(errno) => Err(Error::file("lock", path, errno.into())),
+        }
+    }
+
+    /// Waits for the lock.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        let file = open(path)?;
+        loop {
+            match flock(&file, FlockOperation::LockExclusive) {
+                Ok(()) => return Self::sign(path, file),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Error::file("lock", path, errno.into())),
+            }
+        }
+    }
+
+    /// Writes down who has it, for those who wait.
+    fn sign(path: &Path, mut file: File) -> Result<Self> {
+        let sign = || {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            writeln!(file, "{}", rustix::process::getpid().as_raw_nonzero())
+        };
+        let mut sign = sign;
+        sign().map_err(|error| Error::file("write", path, error))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    path.parent().map_or(Ok(()), durable::make_dir)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(|error| Error::file("open", path, error))
+}
