@@ -31,7 +31,9 @@ pub enum Error {
         reason: String,
     },
     /// A change has been made and waits to be confirmed.
-    #[error("{what} waits to be confirmed for another {seconds} s: llano host confirm keeps it, llano host undo takes it back")]
+    #[error(
+        "{what} waits to be confirmed for another {seconds} s: llano host confirm keeps it, llano host undo takes it back"
+    )]
     Waits {
         /// The change.
         what: String,

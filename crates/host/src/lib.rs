@@ -10,6 +10,7 @@ pub mod keep;
 mod network;
 pub mod plan;
 mod read;
+pub mod unit;
 mod wanted;
 
 pub use error::{Error, Result};

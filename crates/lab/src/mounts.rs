@@ -114,8 +114,7 @@ fn make_possible(dir: &Path, stage: &Path) -> Result<()> {
         for dir in [&upper, &work, &kept] {
             fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))?;
         }
-        mount_bind_recursive(parent, &kept)
-            .map_err(|errno| Error::io("bind", parent.display(), errno))?;
+        mount_bind_recursive(parent, &kept).map_err(|errno| Error::io("bind", parent.display(), errno))?;
         let below = mounts_below(parent)?;
         let options =
             format!("lowerdir={},upperdir={},workdir={}", parent.display(), upper.display(), work.display());

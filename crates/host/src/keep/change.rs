@@ -1,10 +1,9 @@
 //! A change of the network, and what became of it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::files::File;
-use crate::{Network, Result};
+use crate::{Network, Result, Wanted};
 
 /// What the records need of the machinery that reads and changes a namespace.
 pub trait Machinery {
@@ -20,11 +19,11 @@ pub trait Machinery {
     /// When the kernel refuses a dump.
     fn read(&mut self) -> Result<Network>;
 
-    /// Turns the current network into this one, touching only these links, and verifies that it is.
+    /// Turns the current network into this one, touching only what may be touched, and verifies that it is.
     ///
     /// # Errors
     /// When a step is refused, or the kernel has something else in the end.
-    fn converge(&mut self, wanted: &Network, affected: &BTreeSet<String>) -> Result<()>;
+    fn converge(&mut self, wanted: &Wanted) -> Result<()>;
 
     /// Tells other tools on the host that these files of theirs were written or put back.
     fn reload(&mut self, paths: &[std::path::PathBuf]) {
@@ -39,10 +38,8 @@ pub struct Change {
     pub what: String,
     /// The network as it was when the change was planned.
     pub before: Network,
-    /// The network that is wanted.
-    pub wanted: Network,
-    /// The links that may be touched.
-    pub affected: BTreeSet<String>,
+    /// The network that is wanted, and what of it may be touched.
+    pub wanted: Wanted,
     /// `host.yaml` as it will be; `None` when there will be none.
     pub declared: Option<String>,
     /// Take it back after this time unless it is confirmed.

@@ -1,12 +1,11 @@
 //! What was changed, and what became of it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Pending, Places, clock, durable};
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Result, Wanted};
 
 /// Version of the files' format.
 const VERSION: u32 = 1;
@@ -32,10 +31,8 @@ pub struct Entry {
     pub read_at: Duration,
     /// The network as it was.
     pub before: Network,
-    /// The network as it was wanted.
-    pub wanted: Network,
-    /// The links that it could touch.
-    pub affected: BTreeSet<String>,
+    /// The network as it was wanted, and what of it could be touched.
+    pub wanted: Wanted,
     /// `host.yaml` as it was.
     pub declared_before: Option<String>,
     /// `host.yaml` as it became.
@@ -85,7 +82,6 @@ impl Entry {
             read_at: pending.read_at,
             before: pending.before,
             wanted: pending.wanted,
-            affected: pending.affected,
             declared_before: pending.declared_before,
             declared_after: pending.declared_after,
         }
@@ -126,8 +122,7 @@ impl<'a> History<'a> {
         let Some(content) = content else {
             return Err(Error::NoSuchChange { number, newest: self.numbers()?.last().copied() });
         };
-        let entry: Entry =
-            serde_json::from_slice(&content).map_err(|error| Error::record(&path, &error))?;
+        let entry: Entry = serde_json::from_slice(&content).map_err(|error| Error::record(&path, &error))?;
         if entry.version == VERSION {
             Ok(entry)
         } else {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::lock::Lock;
 use super::pending::{Beginning, new_id};
 use super::{
-    Change, Entry, Fate, History, Launcher, Machinery, Outcome, Pending, Places, Stage, clock, durable, restored,
+    Change, Entry, Fate, History, Launcher, Machinery, Outcome, Pending, Places, Stage, clock, durable,
+    restored,
 };
 use crate::files::Replaced;
 use crate::{Error, Network, Result};
@@ -135,7 +136,6 @@ impl<M: Machinery> Keeper<M> {
             before: change.before,
             read_at: clock::since_boot(),
             wanted: change.wanted,
-            affected: change.affected,
             declared,
             files: replaced,
         };
@@ -157,17 +157,17 @@ impl<M: Machinery> Keeper<M> {
         let (number, entry) = self.held(number)?;
         let before = self.machinery.read()?;
         // Every change since then is taken back too: what any of them could touch.
-        let mut affected = entry.affected.clone();
         let mut changed = entry.wanted.clone();
         for later in History::of(&self.places).entries()? {
             let Ok(later_entry) = later.entry else { continue };
             if later.number > number && later_entry.fate == Fate::Confirmed {
-                affected.extend(later_entry.affected);
-                changed.routes.extend(later_entry.wanted.routes);
-                changed.rules.extend(later_entry.wanted.rules);
+                changed.affected.extend(later_entry.wanted.affected);
+                changed.network.routes.extend(later_entry.wanted.network.routes);
+                changed.network.rules.extend(later_entry.wanted.network.rules);
+                changed.rules |= later_entry.wanted.rules;
             }
         }
-        let wanted = restored(&before, &entry.before, &changed, &affected, entry.passed());
+        let wanted = restored(&before, &entry.before, &changed, entry.passed());
         let beginning = Beginning {
             id: new_id(),
             namespace: self.machinery.namespace()?,
@@ -177,7 +177,6 @@ impl<M: Machinery> Keeper<M> {
             before,
             read_at: clock::since_boot(),
             wanted,
-            affected,
             declared: [self.declared()?, entry.declared_before],
             files: Vec::new(),
         };
@@ -194,7 +193,9 @@ impl<M: Machinery> Keeper<M> {
             let entry = history.entry(number)?;
             return match &entry.fate {
                 Fate::Confirmed => Ok((number, entry)),
-                Fate::RolledBack { why } => Err(Error::NotHeld { number, fate: format!("rolled back, {why}") }),
+                Fate::RolledBack { why } => {
+                    Err(Error::NotHeld { number, fate: format!("rolled back, {why}") })
+                }
                 Fate::Undone => Err(Error::NotHeld { number, fate: "undone".to_owned() }),
             };
         }
@@ -275,7 +276,7 @@ impl<M: Machinery> Keeper<M> {
         if !files.is_empty() {
             self.machinery.reload(&files.iter().map(|file| file.path.clone()).collect::<Vec<_>>());
         }
-        self.machinery.converge(&pending.wanted, &pending.affected)
+        self.machinery.converge(&pending.wanted)
     }
 
     /// From the first write on it is for good: whoever finds it finishes it.
@@ -305,10 +306,8 @@ impl<M: Machinery> Keeper<M> {
     fn roll_back(&mut self, pending: &Pending, why: &str) -> Result<()> {
         let current = self.machinery.read()?;
         let passed = clock::since_boot().saturating_sub(pending.read_at);
-        let wanted = restored(&current, &pending.before, &pending.wanted, &pending.affected, passed);
-        let restored = self.machinery.converge(&wanted, &pending.affected);
-        // Files first of all let the other tool have its own again, so only when the network is as it was.
-        restored?;
+        self.machinery.converge(&restored(&current, &pending.before, &pending.wanted, passed))?;
+        // The other tool may have its own again only when the network is as it was.
         pending.files.iter().try_for_each(Replaced::put_back)?;
         if !pending.files.is_empty() {
             let paths: Vec<_> = pending.files.iter().map(|file| file.path.clone()).collect();

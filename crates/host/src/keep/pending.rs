@@ -1,6 +1,5 @@
 //! The change that is being made: `pending.json`, durable before its first effect.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Places, Process, clock, durable};
 use crate::files::Replaced;
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Result, Wanted};
 
 /// Version of the file's format.
 const VERSION: u32 = 1;
@@ -40,10 +39,8 @@ pub struct Pending {
     pub confirm: Option<Duration>,
     /// The network as it was.
     pub before: Network,
-    /// The network that is wanted.
-    pub wanted: Network,
-    /// The links that it may touch.
-    pub affected: BTreeSet<String>,
+    /// The network that is wanted, and what of it may be touched.
+    pub wanted: Wanted,
     /// `host.yaml` as it was.
     pub declared_before: Option<String>,
     /// `host.yaml` as it will be.
@@ -83,15 +80,14 @@ pub(crate) struct Beginning {
     pub(crate) confirm: Option<Duration>,
     pub(crate) before: Network,
     pub(crate) read_at: Duration,
-    pub(crate) wanted: Network,
-    pub(crate) affected: BTreeSet<String>,
+    pub(crate) wanted: Wanted,
     pub(crate) declared: [Option<String>; 2],
     pub(crate) files: Vec<Replaced>,
 }
 
 impl Pending {
     pub(crate) fn begin(beginning: Beginning) -> Self {
-        let Beginning { id, namespace, what, undoes, confirm, before, read_at, wanted, affected, .. } = beginning;
+        let Beginning { id, namespace, what, undoes, confirm, before, read_at, wanted, .. } = beginning;
         let [declared_before, declared_after] = beginning.declared;
         let until = clock::since_boot().saturating_add(confirm.unwrap_or_default()).saturating_add(LONGEST);
         Self {
@@ -108,7 +104,6 @@ impl Pending {
             confirm,
             before,
             wanted,
-            affected,
             declared_before,
             declared_after,
             files: beginning.files,

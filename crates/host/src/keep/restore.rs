@@ -5,27 +5,23 @@ use std::time::Duration;
 
 use kernel::Rule;
 
-use crate::{Link, Network, Route};
+use crate::{Link, Network, Route, Wanted};
 
-/// The current network with the affected links, their routes and what was changed of the rules as before. Lifetimes are
-/// less by the time that has passed, and addresses whose time is over are gone.
-pub fn restored(
-    current: &Network,
-    before: &Network,
-    wanted: &Network,
-    affected: &BTreeSet<String>,
-    passed: Duration,
-) -> Network {
+/// The current network with what a change wanted otherwise as before: the links it could touch, their routes, and what
+/// it changed of the rules. Lifetimes are less by the time that has passed, and addresses whose time is over are gone.
+pub fn restored(current: &Network, before: &Network, change: &Wanted, passed: Duration) -> Wanted {
     let mut network = current.clone();
-    for name in affected {
+    for name in &change.affected {
         match before.links.get(name) {
             Some(link) => network.links.insert(name.clone(), aged(link, passed)),
             None => network.links.remove(name),
         };
     }
-    network.routes = routes(current, before, wanted, affected);
-    network.rules = rules(current, before, wanted);
-    network
+    network.routes = routes(current, before, &change.network, &change.affected);
+    if change.rules {
+        network.rules = rules(current, before, &change.network);
+    }
+    Wanted { network, affected: change.affected.clone(), rules: change.rules }
 }
 
 fn aged(link: &Link, passed: Duration) -> Link {

@@ -138,7 +138,8 @@ impl Watchdog {
 
     fn listen(&self) -> Result<Ears> {
         let failed = |errno: Errno| Error::Watchdog { reason: errno.to_string() };
-        let notify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
+        let notify =
+            inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
         let flags = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
         inotify::add_watch(&notify, &self.places.var, flags).map_err(failed)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
@@ -146,11 +147,7 @@ impl Watchdog {
         Ok(Ears { notify, timer, author: self.author.open() })
     }
 
-    fn watch<M: Machinery>(
-        &self,
-        ears: &mut Ears,
-        machinery: &mut dyn FnMut() -> Result<M>,
-    ) -> Result<()> {
+    fn watch<M: Machinery>(&self, ears: &mut Ears, machinery: &mut dyn FnMut() -> Result<M>) -> Result<()> {
         let (mut seen, mut tries) = (false, 0);
         loop {
             let pending = Pending::read(&self.places).ok().flatten();
