@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::env::is_identifier;
-use crate::json::{self, Object, Value};
+use crate::json::{self, Node, Object, Value};
 use crate::{CniResult, Error, Result, Version};
 
 /// Where libcni keeps it unless told otherwise.
@@ -24,6 +24,8 @@ pub struct Cached {
     pub ifname: String,
     /// Path of the namespace at the time of ADD; empty when unknown.
     pub netns: String,
+    /// The runtime's `CNI_ARGS`, such as `K8S_POD_NAME`; empty in the legacy form.
+    pub args: Vec<(String, String)>,
     /// The configuration list; empty in the legacy form.
     pub config: Vec<u8>,
     /// The result of the whole chain.
@@ -65,6 +67,7 @@ pub fn parse(bytes: &[u8]) -> Result<Cached> {
             container_id: String::new(),
             ifname: String::new(),
             netns: String::new(),
+            args: Vec::new(),
             config: Vec::new(),
             result: Some(CniResult::parse(&value, Version::V010)?),
         });
@@ -78,12 +81,22 @@ pub fn parse(bytes: &[u8]) -> Result<Cached> {
         container_id: text("containerId")?,
         ifname: text("ifName")?,
         netns: text("netns")?,
+        args: root.get("cniArgs").map_or_else(Vec::new, |node| pairs(&node)),
         result: match root.get("result") {
             None => None,
             Some(node) => Some(CniResult::parse_at(&node, config_version(&config))?),
         },
         config,
     })
+}
+
+/// `[["KEY","value"], …]`; what is no pair of strings is left out.
+fn pairs(list: &Node<'_>) -> Vec<(String, String)> {
+    let pair = |node: Node<'_>| match node.items().ok()?.as_slice() {
+        [key, value] => Some((key.string().ok()?.to_owned(), value.string().ok()?.to_owned())),
+        _ => None,
+    };
+    list.items().unwrap_or_default().into_iter().filter_map(pair).collect()
 }
 
 /// The version of a configuration list, for results that do not name theirs.

@@ -27,6 +27,7 @@ mod netlink;
 #[cfg(test)]
 mod netlink_tests;
 mod netns;
+mod nsid;
 mod packet;
 mod qdisc;
 mod query;

@@ -41,6 +41,8 @@ pub const RTM_GETQDISC: u16 = 38;
 pub const RTM_NEWTFILTER: u16 = 44;
 pub const RTM_DELTFILTER: u16 = 45;
 pub const RTM_GETTFILTER: u16 = 46;
+pub const RTM_NEWNSID: u16 = 88;
+pub const RTM_GETNSID: u16 = 90;
 
 // rtnetlink.h: multicast groups, as numbers (not bits)
 pub const RTNLGRP_LINK: u32 = 1;
@@ -49,6 +51,10 @@ pub const RTNLGRP_IPV4_IFADDR: u32 = 5;
 pub const RTNLGRP_IPV4_ROUTE: u32 = 7;
 pub const RTNLGRP_IPV6_IFADDR: u32 = 9;
 pub const RTNLGRP_IPV6_ROUTE: u32 = 11;
+
+// net_namespace.h
+pub const NETNSA_NSID: u16 = 1;
+pub const NETNSA_FD: u16 = 3;
 
 // socket.h
 pub const AF_UNSPEC: u8 = 0;

@@ -266,3 +266,15 @@ fn monitor_tells_that_it_lost_something() {
     t.nl.apply_all(&changes).unwrap();
     assert_eq!(monitor.wait(Some(SECOND)).unwrap(), Heard::Lost);
 }
+
+#[test]
+fn namespaces_know_each_other_by_numbers() {
+    let (mut a, b) = (TestNs::new(), TestNs::new());
+    assert_eq!(a.nl.nsid_of(&b.ns).unwrap(), None, "they have nothing to do with each other yet");
+    let peer =
+        kernel::VethPeer { name: Some("there".into()), netns: Some(b.ns.clone()), ..Default::default() };
+    a.ok(Change::AddLink(NewLink::new("here", LinkKind::Veth(peer))));
+    let nsid = a.link("here").parent_nsid;
+    assert!(nsid.is_some());
+    assert_eq!(a.nl.nsid_of(&b.ns).unwrap(), nsid);
+}

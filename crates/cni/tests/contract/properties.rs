@@ -226,6 +226,7 @@ fn the_cache_is_read_in_both_forms() {
         "networkName":"lan","netns":"/run/netns/a","cniArgs":[["K","V"]],"result":{"ips":[{"address":"10.0.0.2/8"}]}}"#;
     let cached = cache::parse(v1).unwrap();
     assert_eq!(cached.config, br#"{"cniVersion":"0.4.0"}"#);
+    assert_eq!(cached.args, [("K".to_owned(), "V".to_owned())]);
     assert_eq!(cached.result.unwrap().ips.len(), 1);
     assert_eq!(
         (cached.network.as_str(), cached.container_id.as_str(), cached.ifname.as_str()),
