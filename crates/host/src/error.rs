@@ -87,6 +87,20 @@ pub enum Error {
         /// Its record.
         path: PathBuf,
     },
+    /// Another tool looks after an interface.
+    #[error("{interface} belongs to {tool} ({evidence} {says}): {remedy}", evidence = .evidence.display())]
+    Owned {
+        /// The interface.
+        interface: String,
+        /// The tool.
+        tool: &'static str,
+        /// The file that says so.
+        evidence: PathBuf,
+        /// What it says.
+        says: String,
+        /// What to do.
+        remedy: String,
+    },
     /// The watchdog did not start, and without it nothing is changed.
     #[error("the watchdog that takes a change back did not start: {reason}; nothing was changed")]
     Watchdog {
@@ -102,5 +116,16 @@ impl Error {
 
     pub(crate) fn record(path: &Path, reason: &dyn std::fmt::Display) -> Self {
         Self::Record { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    /// That this owner is in the way.
+    pub fn owned(owner: &crate::owner::Owner) -> Self {
+        Self::Owned {
+            interface: owner.interface.clone(),
+            tool: owner.tool.name(),
+            evidence: owner.evidence.clone(),
+            says: owner.says.clone(),
+            remedy: owner.tool.remedy(&owner.interface),
+        }
     }
 }

@@ -8,6 +8,7 @@ mod error;
 pub mod files;
 pub mod keep;
 mod network;
+pub mod owner;
 pub mod plan;
 mod read;
 pub mod unit;
