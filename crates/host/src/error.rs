@@ -9,6 +9,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A route that would have to be made again has something that this program cannot make.
+    #[error(
+        "the route {route} has {attributes}, which cannot be made again: remove it first, or leave its interface alone"
+    )]
+    Route {
+        /// The route.
+        route: String,
+        /// What of it.
+        attributes: String,
+    },
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),

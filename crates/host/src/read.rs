@@ -61,6 +61,7 @@ fn read_link(link: kernel::Link, names: &BTreeMap<u32, String>) -> Link {
         tx_queue_len: link.tx_queue_len,
         alias: link.alias,
         ipv6_disabled: link.ipv6_disabled,
+        promote_secondaries: link.promote_secondaries,
         addr_gen_mode: link.addr_gen_mode,
         addresses: Vec::new(),
         neighbours: Vec::new(),

@@ -1,5 +1,10 @@
 //! What is to be done, step by step, to turn one network into another.
 
+mod addresses;
+pub mod layer3;
+pub mod model;
+mod routes;
+mod rules;
 mod words;
 
 use std::net::IpAddr;
@@ -55,6 +60,8 @@ pub enum Step {
     },
     /// Adds a route or replaces the one to the same destination with the same metric.
     AddRoute(Route),
+    /// Adds a route behind those to the same destination with the same metric.
+    AppendRoute(Route),
     /// Deletes a route.
     DeleteRoute(Route),
     /// Adds a rule.

@@ -24,7 +24,7 @@ impl fmt::Display for Step {
             Self::DeleteLink { name } => write!(f, "delete {name}"),
             Self::AddAddress { dev, address } => write!(f, "add address {} to {dev}", address.net),
             Self::DeleteAddress { dev, address } => write!(f, "delete address {} from {dev}", address.net),
-            Self::AddRoute(route) => write!(f, "add route {route}"),
+            Self::AddRoute(route) | Self::AppendRoute(route) => write!(f, "add route {route}"),
             Self::DeleteRoute(route) => write!(f, "delete route {route}"),
             Self::AddRule(rule) => write!(f, "add rule {}", words_of(rule)),
             Self::DeleteRule(rule) => write!(f, "delete rule {}", words_of(rule)),
