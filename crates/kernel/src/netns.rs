@@ -105,6 +105,23 @@ impl NetNs {
         result
     }
 
+    /// Makes a namespace without a name: it ends with the last clone of what is returned. The loopback is down.
+    pub fn scratch() -> Result<Self> {
+        std::thread::scope(|scope| {
+            // A thread of its own, which never comes back to the caller's namespace.
+            let thread = std::thread::Builder::new().spawn_scoped(scope, || {
+                sys::unshare_network().map_err(|errno| Error::new("create", "namespace", errno))?;
+                Self::current()
+            });
+            match thread {
+                Ok(thread) => {
+                    thread.join().unwrap_or_else(|_| Err(Error::new("create", "namespace", Errno::IO)))
+                }
+                Err(_) => Err(Error::new("create", "namespace", Errno::AGAIN)),
+            }
+        })
+    }
+
     /// Unbinds a namespace and removes its file. It lives on while something holds it. A file that is not there gives
     /// ENOENT.
     pub fn delete(path: &Path) -> Result<()> {

@@ -4,7 +4,6 @@
 //! own namespaces: veth pairs are born with each end where it belongs, and a bridge is in a namespace of its own. The
 //! namespaces stay without a process in them, so a lab outlives the program that made it.
 
-mod capture;
 mod container;
 mod error;
 mod example;
@@ -13,7 +12,6 @@ mod lab;
 mod matrix;
 mod mounts;
 mod namespace;
-mod ping;
 mod plugins;
 mod processes;
 pub mod runtime;
@@ -24,15 +22,15 @@ mod sys;
 pub mod vm;
 mod wiring;
 
-pub use capture::{Capture, Frame, capture};
 pub use container::Container;
 pub use error::{Error, Result};
 pub use example::{EXAMPLES, Example, SEED_002_CONF};
 pub use host::{Host, Switch};
 pub use lab::{Ephemeral, Lab, Summary};
 pub use matrix::{Cell, Endpoint, Matrix, cell};
-pub use ping::{Echo, Ping, PingError};
 pub use plugins::{Answer, Call, Plugins, TYPES};
 pub use spec::{End, InterfaceSpec, LabSpec, LinkSpec, NodeSpec, Role, RouteSpec, SwitchSpec};
 pub use state::Stage;
 pub use step::{Step, steps};
+// What a lab's tests look at its wires with.
+pub use wire::{Capture, Echo, Frame, Ping, PingError, capture};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use kernel::{LinkKind, NetNs, Netlink};
 use serde::ser::SerializeStruct;
+use wire::{Ping, PingError};
 
 use crate::error::{Error, Result};
 use crate::lab::Lab;
-use crate::ping::{Ping, PingError};
 
 /// Something that pings and is pinged.
 #[derive(Debug, Clone)]

@@ -69,6 +69,16 @@ impl HostLocal {
         })
     }
 
+    /// The sets of ranges; one address of each is claimed.
+    pub fn sets(&self) -> &[RangeSet] {
+        &self.sets
+    }
+
+    /// Where the leases are, a file for each address.
+    pub fn directory(&self) -> PathBuf {
+        self.data_dir.join(&self.network)
+    }
+
     fn lock(&self) -> Result<LeaseDir> {
         Ok(LeaseDir::open(&self.data_dir, &self.network, Some(&self.run.join("ipam")))?)
     }

@@ -1,13 +1,11 @@
-//! Collecting frames in the background, for tests that assert on what passes a wire.
+//! Collecting frames in the background.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use kernel::{NetNs, Netlink, PacketSocket};
-
-use crate::error::{Error, Result};
+use kernel::{BpfInsn, Errno, Error, NetNs, Netlink, PacketSocket, Result};
 
 /// Every protocol (`ETH_P_ALL`).
 const ALL: u16 = 0x0003;
@@ -29,7 +27,7 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Capture {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<kernel::Result<Vec<Frame>>>>,
+    thread: Option<JoinHandle<Result<Vec<Frame>>>>,
 }
 
 /// Captures the frames that pass `ifname` in `net`, in both directions, from before this call returns.
@@ -39,28 +37,33 @@ pub struct Capture {
 /// # Errors
 /// When there is no such interface or no socket.
 pub fn capture(net: &NetNs, ifname: &str) -> Result<Capture> {
-    let wrong = || Error::network(ifname);
-    let link = Netlink::open_in(net).and_then(|mut netlink| netlink.link_by_name(ifname)).map_err(wrong())?;
-    let index = link.map(|link| link.index).ok_or_else(|| {
-        let missing = rustix::io::Errno::NODEV;
-        Error::io("capture on", ifname, missing)
-    })?;
-    let socket = net
-        .run(|| {
-            let socket = PacketSocket::open(index, ALL, &[])?;
-            socket.allmulti()?;
-            socket.set_receive_buffer(8 << 20)?;
-            Ok(socket)
-        })
-        .and_then(|result| result)
-        .map_err(wrong())?;
+    capture_only(net, ifname, &[])
+}
+
+/// As [`capture`], only the frames that a filter accepts.
+///
+/// # Errors
+/// As [`capture`].
+pub fn capture_only(net: &NetNs, ifname: &str, filter: &[BpfInsn]) -> Result<Capture> {
+    let link = Netlink::open_in(net)?.link_by_name(ifname)?;
+    let index = link.map(|link| link.index).ok_or_else(|| failed(ifname, Errno::NODEV))?;
+    let socket = net.run(|| {
+        let socket = PacketSocket::open(index, ALL, filter)?;
+        socket.allmulti()?;
+        socket.set_receive_buffer(8 << 20)?;
+        Ok(socket)
+    })??;
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     let thread = std::thread::spawn(move || collect(&socket, &seen));
     Ok(Capture { stop, thread: Some(thread) })
 }
 
-fn collect(socket: &PacketSocket, stop: &AtomicBool) -> kernel::Result<Vec<Frame>> {
+fn failed(object: &str, errno: Errno) -> Error {
+    Error::Refused { op: "capture on", object: object.to_owned(), errno, text: None }
+}
+
+fn collect(socket: &PacketSocket, stop: &AtomicBool) -> Result<Vec<Frame>> {
     let begin = Instant::now();
     let mut frames = Vec::new();
     let mut buffer = vec![0; LONGEST];
@@ -86,8 +89,7 @@ impl Capture {
     pub fn stop(mut self) -> Result<Vec<Frame>> {
         self.stop.store(true, Ordering::Release);
         let Some(thread) = self.thread.take() else { return Ok(vec![]) };
-        let broken = |_| Error::Panicked { node: "a capture".to_owned() };
-        thread.join().map_err(broken)?.map_err(Error::network("capture"))
+        thread.join().unwrap_or_else(|_| Err(failed("an interface", Errno::IO)))
     }
 }
 

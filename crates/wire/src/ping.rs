@@ -179,7 +179,7 @@ fn request(v4: bool, id: u16, sequence: u16, size: usize) -> Vec<u8> {
     let mut packet = vec![if v4 { 8 } else { 128 }, 0, 0, 0];
     packet.extend(id.to_be_bytes());
     packet.extend(sequence.to_be_bytes());
-    packet.extend(b"llano lab ".iter().cycle().take(size));
+    packet.extend(b"llano ".iter().cycle().take(size));
     if v4 {
         let checksum = checksum(&packet).to_be_bytes();
         packet[2..4].copy_from_slice(&checksum);
