@@ -16,6 +16,7 @@ Start here:
   llano lab demo              see it working: containers on the LAN of a small lab
   llano lab up two-hosts      a lab to try things in
   llano lab --help            everything about labs
+  llano check                 is this host ready, and if not, what to do
 
 Exit codes: 0 done, 1 failed (one line on stderr says why), 2 wrong use."
 )]
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Lab(crate::lab::Command),
     /// Get, keep and return the DHCP leases of this node's containers
     Dhcp(crate::dhcp::Command),
+    /// Find out why it does not work: kernel, interfaces, runtime, Kubernetes, switch
+    Check(crate::check::Command),
     /// Print a shell's completion script
     #[command(after_help = "\
 Examples:

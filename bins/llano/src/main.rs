@@ -1,6 +1,7 @@
 //! The command line: `llano`.
 
 mod bins;
+mod check;
 mod cli;
 mod complete;
 mod dhcp;
@@ -33,6 +34,7 @@ fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
     match command {
         Command::Lab(command) => lab::run(command, out),
         Command::Dhcp(command) => dhcp::run(command, out),
+        Command::Check(command) => check::run(&command, out),
         Command::Completions { shell } => complete::completions(shell, out),
         Command::Man { dir } => complete::manual(&dir, out),
     }

@@ -1,1 +1,26 @@
 //! Why it does not work: a preflight of a host, its connectivity and its overlay.
+//!
+//! A [`Check`] is one row of [`CHECKS`]: what it looks at, and a function from the [`Context`] (the host as it was read
+//! once) to [`Finding`]s. [`run`] runs them side by side. What a finding can repair by itself it carries as a [`Fix`].
+
+mod conf;
+mod context;
+mod declared;
+mod error;
+mod finding;
+mod fix;
+mod interfaces;
+mod kernel_group;
+mod kubernetes;
+mod lan;
+mod run;
+mod runtime;
+mod switch;
+mod table;
+
+pub use context::Context;
+pub use error::{Error, Result};
+pub use finding::{Finding, Group, Status};
+pub use fix::{Action, Fix, SYSCTL_FILE};
+pub use run::run;
+pub use table::{CHECKS, Check};

@@ -1,0 +1,9 @@
+//! The host's links and their settings.
+
+mod links;
+mod nic;
+mod settings;
+
+pub(crate) use links::{bond_ports, link_state, mtu};
+pub(crate) use nic::{filters, promiscuity};
+pub(crate) use settings::{arp, bridge_nf, forwarding, rp_filter};

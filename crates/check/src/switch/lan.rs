@@ -1,0 +1,312 @@
+//! Foreign MACs, gateways, and addresses that others use.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::IpAddr;
+
+use ipam::RangeSet;
+use kernel::uapi::{NUD_PERMANENT, NUD_REACHABLE, NUD_STALE};
+use kernel::{Link, MacAddr, Netlink};
+
+use crate::conf::{Network, Plugin};
+use crate::context::Context;
+use crate::error::Result;
+use crate::finding::Finding;
+use crate::lan::Station;
+
+/// Most addresses of one network that are asked for, which takes some seconds; those that would be given next.
+const MOST: usize = 256;
+/// A MAC that answers for so many is a router's proxy ARP, not so many machines.
+const PROXY: usize = 16;
+/// So many known neighbours are asked where no gateway is known.
+const NEIGHBOURS: usize = 4;
+
+/// What a parent's LAN said to its own MAC and to another.
+#[derive(Debug)]
+pub(crate) struct MacProbe {
+    parent: String,
+    /// Those that answered the parent's own MAC.
+    own: Vec<IpAddr>,
+    /// Those of them that answered another MAC.
+    foreign: Vec<IpAddr>,
+    asked: usize,
+    /// Why it could not be tried.
+    error: Option<String>,
+}
+
+impl MacProbe {
+    pub(crate) fn passes(&self) -> bool {
+        self.error.is_none() && !self.own.is_empty() && !self.foreign.is_empty()
+    }
+
+    pub(crate) fn blocked(&self) -> bool {
+        self.error.is_none() && !self.own.is_empty() && self.foreign.is_empty()
+    }
+}
+
+impl Context {
+    /// Asks once for each parent.
+    pub(crate) fn probed_macs(&self) -> &[MacProbe] {
+        self.mac_probe.get_or_init(|| {
+            let parents = self.parents();
+            parents.iter().map(|parent| probe(self, parent.link)).collect()
+        })
+    }
+
+    /// Gateways of the host's own default routes over an interface.
+    fn default_gateways(&self, link: &Link) -> Vec<IpAddr> {
+        let over = |oif: Option<u32>| oif == Some(link.index);
+        let defaults = self.routes.iter().filter(|route| route.dst.is_none());
+        let mut found: Vec<IpAddr> = Vec::new();
+        for route in defaults {
+            found.extend(route.gateway.filter(|_| over(route.oif)));
+            found.extend(
+                route.nexthops.iter().filter(|hop| over(Some(hop.oif))).filter_map(|hop| hop.gateway),
+            );
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+/// Whom to ask: gateways, else neighbours the host has talked to. Only IPv4: an answer to a DAD solicitation is multicast
+/// and would pass a filter.
+fn whom(context: &Context, link: &Link) -> Vec<IpAddr> {
+    let mut targets = context.default_gateways(link);
+    for (_, plugin, _) in context.uses().filter(|(_, _, master)| *master == link.name) {
+        targets.extend(plugin.gateways.iter().copied());
+    }
+    if targets.iter().all(IpAddr::is_ipv6) {
+        let known =
+            Netlink::open_in(&context.netns).and_then(|mut netlink| netlink.neighbours(Some(link.index)));
+        let alive = NUD_REACHABLE | NUD_STALE | NUD_PERMANENT;
+        let known = known.unwrap_or_default();
+        let known =
+            known.iter().filter(|neighbour| neighbour.state & alive != 0).map(|neighbour| neighbour.address);
+        targets.extend(known.filter(IpAddr::is_ipv4).take(NEIGHBOURS));
+    }
+    let own: BTreeSet<IpAddr> = context.addresses.iter().map(|address| address.net.addr()).collect();
+    targets.retain(|target| target.is_ipv4() && !own.contains(target));
+    targets.sort();
+    targets.dedup();
+    targets
+}
+
+fn probe(context: &Context, link: &Link) -> MacProbe {
+    let targets = whom(context, link);
+    let mut probe = MacProbe {
+        parent: link.name.clone(),
+        own: Vec::new(),
+        foreign: Vec::new(),
+        asked: targets.len(),
+        error: None,
+    };
+    if targets.is_empty() || !link.is_up() {
+        return probe;
+    }
+    let mut ask = || -> Result<()> {
+        probe.own = Station::own(context, link)?.ask(&targets)?.into_keys().collect();
+        if !probe.own.is_empty() {
+            probe.foreign = Station::foreign(context, link)?.ask(&probe.own)?.into_keys().collect();
+        }
+        Ok(())
+    };
+    let result = ask();
+    probe.error = result.err().map(|error| error.to_string());
+    probe
+}
+
+pub(crate) fn foreign_macs(context: &Context) -> Result<Vec<Finding>> {
+    let findings: Vec<Finding> = context.probed_macs().iter().map(of_probe).collect();
+    Ok(if findings.is_empty() {
+        vec![Finding::skip("no interface is used by containers, and there is no default route")]
+    } else {
+        findings
+    })
+}
+
+fn of_probe(probe: &MacProbe) -> Finding {
+    let name = &probe.parent;
+    let finding = match &probe.error {
+        Some(error) => Finding::skip(format!("{name}: cannot be tried: {error}")),
+        None if probe.asked == 0 => {
+            Finding::skip(format!("{name}: neither a gateway nor a neighbour is known that could answer"))
+        }
+        None if probe.own.is_empty() => {
+            Finding::skip(format!("{name}: nobody answers its own MAC either (see gateways)"))
+        }
+        None if probe.foreign.is_empty() => Finding::fail(
+            format!(
+                "{name}: {} answers this host's own MAC and no other: the switch or hypervisor drops frames of containers",
+                join(&probe.own)
+            ),
+            "allow several MACs on the switch's port (port security), or other MACs at the hypervisor (forged transmits, MAC spoofing, promiscuous mode)",
+        ),
+        None => {
+            Finding::ok(format!("{name}: {} answers a MAC that is not this host's", join(&probe.foreign)))
+        }
+    };
+    finding.of(name)
+}
+
+fn join(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn gateways(context: &Context) -> Result<Vec<Finding>> {
+    // Each interface is asked once, whoever names it.
+    let mut wanted: BTreeMap<String, BTreeMap<IpAddr, String>> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (network, plugin, master) in context.uses() {
+        if plugin.kind == "vlan" {
+            let why = format!("network {}: its VLAN has no interface on this host to ask from", network.name);
+            findings.push(Finding::skip(why).of(&network.name));
+            continue;
+        }
+        for gateway in &plugin.gateways {
+            let who = format!("network {}", network.name);
+            wanted.entry(master.clone()).or_default().entry(*gateway).or_insert(who);
+        }
+    }
+    for link in context.links.iter().filter(|link| link.is_up() && link.mac.is_some()) {
+        for gateway in context.default_gateways(link) {
+            let who = "the host's default route".to_owned();
+            wanted.entry(link.name.clone()).or_default().entry(gateway).or_insert(who);
+        }
+    }
+    for (master, gateways) in wanted {
+        let Some(link) = context.link(&master) else { continue };
+        let targets: Vec<IpAddr> = gateways.keys().copied().collect();
+        let answers = match Station::own(context, link).and_then(|station| station.ask(&targets)) {
+            Ok(answers) => answers,
+            Err(error) => {
+                findings.push(Finding::skip(format!("{master}: cannot ask: {error}")).of(&master));
+                continue;
+            }
+        };
+        for (gateway, who) in gateways {
+            let own = context.addresses.iter().any(|address| address.net.addr() == gateway);
+            findings.push(of_gateway(gateway, &master, &who, own, answers.get(&gateway)));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::skip("neither a configuration nor the host names a gateway"));
+    }
+    Ok(findings)
+}
+
+fn of_gateway(
+    gateway: IpAddr,
+    master: &str,
+    who: &str,
+    own: bool,
+    macs: Option<&BTreeSet<MacAddr>>,
+) -> Finding {
+    let listed = macs.map(|macs| macs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    let finding = match (macs, listed) {
+        _ if own => Finding::ok(format!("gateway {gateway} of {who} is this host")),
+        (Some(macs), Some(list)) if macs.len() > 1 => Finding::fail(
+            format!("gateway {gateway} of {who} is claimed on {master} by {} machines: {list}", macs.len()),
+            "take the address away from the one that is not the gateway",
+        ),
+        (Some(_), Some(list)) => {
+            Finding::ok(format!("gateway {gateway} of {who} answers on {master} ({list})"))
+        }
+        _ => Finding::fail(
+            format!(
+                "gateway {gateway} of {who} does not answer on {master}: containers reach nothing beyond their subnet"
+            ),
+            "look at the address, the VLAN of the switch's port (trunk, allowed VLANs), and the gateway itself",
+        ),
+    };
+    finding.of(gateway.to_string())
+}
+
+pub(crate) fn duplicates(context: &Context) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (network, plugin, master) in context.uses() {
+        let (false, Some(link)) = (plugin.ranges.is_empty() || plugin.kind == "vlan", context.link(&master))
+        else {
+            continue;
+        };
+        let (targets, all) = next(context, plugin);
+        let asked = if all {
+            format!("{} free addresses", targets.len())
+        } else {
+            format!("the next {} addresses", targets.len())
+        };
+        match Station::own(context, link).and_then(|station| station.ask(&targets)) {
+            Ok(answers) => findings.extend(of_answers(network, plugin, &master, &asked, answers)),
+            Err(error) => {
+                findings.push(Finding::skip(format!("{master}: cannot ask: {error}")).of(&network.name))
+            }
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::skip("no configuration has ranges of its own on an interface of this host"));
+    }
+    Ok(findings)
+}
+
+/// Addresses that may be given next, and whether these are all.
+fn next(context: &Context, plugin: &Plugin) -> (Vec<IpAddr>, bool) {
+    let leases = plugin.leases.as_ref().and_then(|dir| fs::read_dir(dir).ok());
+    let leased: BTreeSet<IpAddr> = leases
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    let own = |ip: &IpAddr| context.addresses.iter().any(|address| address.net.addr() == *ip);
+    let mut free = plugin
+        .ranges
+        .iter()
+        .flat_map(|set: &RangeSet| set.round(None).map(|(address, _)| address))
+        .filter(|ip| !leased.contains(ip) && !plugin.gateways.contains(ip) && !own(ip));
+    let targets: Vec<IpAddr> = free.by_ref().take(MOST).collect();
+    (targets, free.next().is_none())
+}
+
+fn of_answers(
+    network: &Network,
+    plugin: &Plugin,
+    master: &str,
+    asked: &str,
+    answers: crate::lan::Answers,
+) -> Vec<Finding> {
+    if answers.is_empty() {
+        return vec![
+            Finding::ok(format!("network {}: nobody on {master} has one of {asked}", network.name))
+                .of(&network.name),
+        ];
+    }
+    let mut by_mac: BTreeMap<MacAddr, Vec<IpAddr>> = BTreeMap::new();
+    for (address, macs) in answers {
+        macs.into_iter().for_each(|mac| by_mac.entry(mac).or_default().push(address));
+    }
+    let of = |(mac, addresses): (MacAddr, Vec<IpAddr>)| {
+        let advice = if plugin.probes {
+            "the network probes, so an ADD steps over them; take them out of the range to be quick"
+        } else {
+            "take them out of the range, give each host a range of its own, or set probe: true in the configuration"
+        };
+        let summary = if addresses.len() >= PROXY {
+            format!(
+                "network {}: {mac} answers for {} of {asked}: a router with proxy ARP, or a host with the same range",
+                network.name,
+                addresses.len()
+            )
+        } else {
+            format!(
+                "network {}: {} is used by {mac}, which is not of this host",
+                network.name,
+                join(&addresses)
+            )
+        };
+        let mut finding = Finding::bad(!plugin.probes, summary, advice).of(&network.name);
+        finding.details = addresses.iter().map(|address| format!("{address} {mac}")).collect();
+        finding
+    };
+    by_mac.into_iter().map(of).collect()
+}
