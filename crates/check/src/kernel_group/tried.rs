@@ -2,7 +2,6 @@
 
 use kernel::{
     Bond, Change, Errno, LinkKind, MacAddr, Macvlan, MacvlanMode, NetNs, Netlink, NewLink, VethPeer, Vlan,
-    VlanProtocol,
 };
 
 use crate::context::Context;
@@ -116,7 +115,7 @@ pub(crate) fn modes(context: &Context) -> Result<Vec<Finding>> {
 /// One kind that is made for a while.
 fn tried(
     name: &str,
-    needed: Option<String>,
+    needed: Option<&str>,
     kind: LinkKind,
     on_parent: bool,
     without: &str,
@@ -125,7 +124,7 @@ fn tried(
         Ok(_) => Finding::ok(format!("{name} works")),
         Err(error) if is_no_right(&error) => Finding::skip(format!("{name}: {error}; run as root")),
         Err(error) => {
-            let why = needed.as_ref().map_or_else(|| without.to_owned(), Clone::clone);
+            let why = needed.unwrap_or(without);
             let modules = match name {
                 "802.1Q" => "8021q",
                 "bonding" => "bonding",
@@ -149,12 +148,12 @@ pub(crate) fn vlan(context: &Context) -> Result<Vec<Finding>> {
         let (network, _, _) = uses.find(|(_, plugin, _)| plugin.kind == "vlan")?;
         Some(format!("network {} is one", network.name))
     };
-    let kind = LinkKind::Vlan(Vlan { id: 1, protocol: VlanProtocol::Ieee8021Q });
-    tried("802.1Q", declared.or_else(used), kind, true, "nothing declared here needs it")
+    let kind = LinkKind::Vlan(Vlan::new(1));
+    tried("802.1Q", declared.or_else(used).as_deref(), kind, true, "nothing declared here needs it")
 }
 
 pub(crate) fn bonding(context: &Context) -> Result<Vec<Finding>> {
-    let needed = context.declared.needs("bond").then(|| "the declared state has bonds".to_owned());
+    let needed = context.declared.needs("bond").then_some("the declared state has bonds");
     let kind = LinkKind::Bond(Bond::default());
     tried("bonding", needed, kind, false, "nothing declared here needs it")
 }
