@@ -1,7 +1,13 @@
 //! Tests that need a virtual machine. One table of [`checks`] serves both sides: the guest (`vm-guest`) runs them and
 //! prints a line for each, the host (`tests/`) boots the machine and asserts that each was ok exactly once.
 
+pub mod bench;
+pub mod caller;
 pub mod checks;
+pub mod guest;
 pub mod machine;
+pub mod partner;
+pub mod random;
 pub mod report;
 pub mod site;
+pub mod storm;

@@ -30,14 +30,8 @@ const MODULES: [&str; 11] = [
 /// # Errors
 /// When the machine, the guest or the plugin cannot be had, or the guest breaks off.
 pub fn run(groups: &[&str]) -> Result<Report> {
-    let kernel = Kernel::prepare().context("the vm tier cannot run here")?;
-    let mut initramfs = Initramfs::new(&kernel)
-        .program("/bin/vm-guest", &guest()?)
-        .program("/bin/llano-cni", &plugin()?)
-        .command(std::iter::once("vm-guest").chain(groups.iter().copied()));
-    for module in MODULES {
-        initramfs = initramfs.module(module);
-    }
+    let initramfs =
+        initramfs(&["llano-cni"])?.command(std::iter::once("vm-guest").chain(groups.iter().copied()));
     let mut spec = VmSpec::new(initramfs.build()?);
     spec.timeout = Duration::from_secs(300);
     let outcome = Vm::boot(&spec)?.wait()?;
@@ -46,10 +40,57 @@ pub fn run(groups: &[&str]) -> Result<Report> {
     Ok(report)
 }
 
-/// The static `llano-cni` of `cargo xtask dist`, or of the directory `LLANO_BIN_DIR`.
-fn plugin() -> Result<PathBuf> {
+/// An initramfs with the guest's side, these programs of ours in `/bin`, the plugin in `/plugins` as well when it is
+/// among them, and every module that a test makes links of.
+///
+/// # Errors
+/// When the kernel, the guest or a program cannot be had.
+pub fn initramfs(programs: &[&str]) -> Result<Initramfs> {
+    let kernel = Kernel::prepare().context("the vm tier cannot run here")?;
+    let initramfs = Initramfs::new(&kernel).program("/bin/vm-guest", &guest()?);
+    let mut initramfs = programs_in(initramfs, "/bin", programs)?;
+    for name in programs {
+        if *name == "llano-cni" {
+            for kind in lab::TYPES {
+                initramfs = initramfs.symlink(&format!("/plugins/{kind}"), "/bin/llano-cni");
+            }
+        }
+    }
+    for module in MODULES {
+        initramfs = initramfs.module(module);
+    }
+    Ok(initramfs)
+}
+
+/// Puts programs of ours into a directory.
+///
+/// # Errors
+/// When one was not built.
+pub fn programs_in(mut initramfs: Initramfs, directory: &str, programs: &[&str]) -> Result<Initramfs> {
+    for name in programs {
+        initramfs = initramfs.program(&format!("{directory}/{name}"), &program(name)?);
+    }
+    Ok(initramfs)
+}
+
+/// A machine that is a host under our own init: `llano` and the plugin, and on its disk what a host keeps.
+///
+/// # Errors
+/// As [`initramfs`].
+pub fn host_image() -> Result<Initramfs> {
+    let mut initramfs = initramfs(&["llano", "llano-cni"])?.mount_disk("/disk");
+    for directory in ["/etc/llano", "/var/lib/llano"] {
+        let kept = directory.trim_start_matches('/').replace('/', "-");
+        let bind = format!("mkdir -p /disk/{kept} {directory}\nmount --bind /disk/{kept} {directory}");
+        initramfs = initramfs.prepare(&bind);
+    }
+    Ok(initramfs)
+}
+
+/// A static program of `cargo xtask dist`, or of the directory `LLANO_BIN_DIR`.
+fn program(name: &str) -> Result<PathBuf> {
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/dist");
-    let path = std::env::var_os("LLANO_BIN_DIR").map_or(dist, PathBuf::from).join("llano-cni");
+    let path = std::env::var_os("LLANO_BIN_DIR").map_or(dist, PathBuf::from).join(name);
     ensure!(path.is_file(), "there is no {}: cargo xtask dist makes it", path.display());
     Ok(path)
 }
@@ -60,8 +101,9 @@ fn guest() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let test = std::env::current_exe()?;
-    // TARGET_DIR/debug/deps/TEST
-    let Some(target_dir) = test.ancestors().nth(3) else {
+    // TARGET_DIR/debug/deps/TEST, or TARGET_DIR/debug/PROGRAM
+    let deps = test.parent().is_some_and(|directory| directory.ends_with("deps"));
+    let Some(target_dir) = test.ancestors().nth(if deps { 3 } else { 2 }) else {
         bail!("{} is in no target directory", test.display())
     };
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

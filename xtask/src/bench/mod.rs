@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 enum Name {
     /// The plugin: ADD, DEL, many leases, many at once, size, memory
     Cni,
+    /// A bond, two VLANs and two macvlans in a virtual machine: `llano host apply` against `ip -batch`
+    Host,
 }
 
 #[derive(clap::Args)]
@@ -49,7 +51,28 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Name::Cni = args.name;
+    match args.name {
+        Name::Cni => cni(args),
+        Name::Host => host(args),
+    }
+}
+
+/// Measured inside a virtual machine, by the program that the tests' package has for it.
+fn host(args: &Args) -> Result<()> {
+    need::apt(&[Job::Bench])?;
+    let programs = dist::run()?;
+    let mut command = run::cargo(&["run", "--quiet", "--package", "vm-tests", "--bin", "vm-bench", "--"])?;
+    command.arg(args.runs.min(50).to_string()).env("LLANO_BIN_DIR", programs);
+    if !need::is_root() {
+        // The userland's files belong to root.
+        let runner =
+            format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
+        command.env(runner, "sudo --preserve-env=LLANO_BIN_DIR,PATH,HOME,CARGO");
+    }
+    run::step(&mut command)
+}
+
+fn cni(args: &Args) -> Result<()> {
     let known: Vec<&str> = cni::SCENARIOS.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = args.only.iter().find(|only| !known.contains(&only.as_str())) {
         bail!("no scenario `{unknown}`; there are: {}", known.join(", "));

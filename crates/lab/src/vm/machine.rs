@@ -152,6 +152,15 @@ impl Answer {
     }
 }
 
+/// What a power cut left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PowerCut {
+    /// Writes that the disks [at risk](Disk::at_risk) lost.
+    pub lost_writes: usize,
+    /// What the machine had still said; the last line may be half.
+    pub lines: Vec<String>,
+}
+
 /// A machine that runs its payload. Dropped, it is killed and leaves nothing behind but its disks.
 #[derive(Debug)]
 pub struct Vm {
@@ -304,14 +313,15 @@ impl Vm {
     }
 
     /// Stops the machine at once, as if its plug was pulled. A disk keeps what was written to it; one made
-    /// [`at_risk`](Disk::at_risk) loses some of what was not flushed. Returns how many writes were lost.
-    pub fn power_cut(mut self) -> Result<usize> {
+    /// [`at_risk`](Disk::at_risk) loses some of what was not flushed.
+    pub fn power_cut(mut self) -> Result<PowerCut> {
         self.kill();
-        let mut lost = 0;
+        let mut lost_writes = 0;
         for (n, disk) in self.disks.iter().enumerate() {
-            lost += disk.lose(&self.scratch.path, n)?;
+            lost_writes += disk.lose(&self.scratch.path, n)?;
         }
-        Ok(lost)
+        // The reader ends by itself: the port's other end is closed.
+        Ok(PowerCut { lost_writes, lines: self.output.iter().collect() })
     }
 
     /// The lines up to the end of the payload or job.

@@ -29,5 +29,5 @@ pub use disk::Disk;
 pub use error::{Error, Result};
 pub use initramfs::{Image, Initramfs};
 pub use kernel::Kernel;
-pub use machine::{Answer, Nic, Outcome, Vm, VmSpec};
+pub use machine::{Answer, Nic, Outcome, PowerCut, Vm, VmSpec};
 pub use userland::Userland;
