@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
     after_help = "\
 Start here:
   llano lab demo              see it working: containers on the LAN of a small lab
+  llano link tree             what hangs on what, in every namespace
   llano lab up two-hosts      a lab to try things in
   llano lab --help            everything about labs
   llano check                 is this host ready, and if not, what to do
@@ -28,6 +29,18 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// Ends the program when a picture is asked of a command that draws none.
+    pub(crate) fn refuse_pictures(&self) {
+        let draws = matches!(&self.command, Command::Link(link) if link.draws());
+        if matches!(self.output, Format::Svg | Format::Dot) && !draws {
+            let kind = clap::error::ErrorKind::InvalidValue;
+            let text = "--output svg and --output dot are for `llano link tree`; here it is text or json";
+            <Self as clap::CommandFactory>::command().error(kind, text).exit();
+        }
+    }
+}
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -35,6 +48,11 @@ pub(crate) enum Format {
     Text,
     // One document, for programs.
     Json,
+    // A picture, or a graph for graphviz: `llano link tree` only.
+    #[value(hide = true)]
+    Svg,
+    #[value(hide = true)]
+    Dot,
 }
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +60,9 @@ pub(crate) enum Command {
     /// Hosts, switches and routers on this machine, made of namespaces
     #[command(subcommand)]
     Lab(crate::lab::Command),
+    /// Single links in any namespace, and the tree of all of them
+    #[command(subcommand)]
+    Link(crate::link::Command),
     /// Get, keep and return the DHCP leases of this node's containers
     Dhcp(crate::dhcp::Command),
     /// Find out why it does not work: kernel, interfaces, runtime, Kubernetes, switch

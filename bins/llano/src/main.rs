@@ -6,6 +6,7 @@ mod cli;
 mod complete;
 mod dhcp;
 mod lab;
+mod link;
 mod output;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::output::Out;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    cli.refuse_pictures();
     let mut out = Out::stdout(cli.output);
     match run(cli.command, &mut out).and_then(|code| out.flush().map(|()| code)) {
         Ok(code) => code,
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
 fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
     match command {
         Command::Lab(command) => lab::run(command, out),
+        Command::Link(command) => link::run(command, out),
         Command::Dhcp(command) => dhcp::run(command, out),
         Command::Check(command) => check::run(&command, out),
         Command::Completions { shell } => complete::completions(shell, out),

@@ -43,9 +43,20 @@ impl Out {
         self.format == Format::Json
     }
 
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// A document on one line, for programs that read line by line.
+    pub(crate) fn json_line(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        serde_json::to_writer(&mut self.writer, value).map_err(io::Error::from)?;
+        writeln!(self.writer)?;
+        self.flush()
+    }
+
     /// A line for people; nothing in JSON.
     pub(crate) fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        if !self.is_json() {
+        if self.format == Format::Text {
             writeln!(self.writer, "{text}")?;
         }
         Ok(())
@@ -73,20 +84,40 @@ impl Out {
 
     /// Columns as wide as their widest cell, each line indented; the first row is the head.
     pub(crate) fn table(&mut self, indent: usize, rows: &[Vec<Text>]) -> anyhow::Result<()> {
-        let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-        let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(Text::width).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for row in rows {
-            let mut line = " ".repeat(indent);
-            let mut gap = 0;
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&" ".repeat(gap));
-                line.push_str(&self.paint(cell.colour, &cell.text));
-                gap = width.saturating_sub(cell.width()) + 2;
+        let widths = widths(rows);
+        rows.iter().try_for_each(|row| self.row(indent, row, &widths))
+    }
+
+    /// As [`Out::table`], with a heading and an empty line before the rows of these numbers, which are in order.
+    pub(crate) fn table_with_headings(
+        &mut self,
+        rows: &[Vec<Text>],
+        headings: &[(usize, String)],
+    ) -> anyhow::Result<()> {
+        let widths = widths(rows);
+        let mut headings = headings.iter().peekable();
+        for (at, row) in rows.iter().enumerate() {
+            if let Some((_, heading)) = headings.next_if(|(before, _)| *before == at) {
+                self.line("")?;
+                self.painted(Colour::Strong, heading)?;
             }
-            self.line(&line)?;
+            self.row(0, row, &widths)?;
         }
         Ok(())
+    }
+
+    fn row(&mut self, indent: usize, row: &[Text], widths: &[usize]) -> anyhow::Result<()> {
+        let mut line = " ".repeat(indent);
+        let mut gap = 0;
+        for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+            if !cell.text.is_empty() {
+                line.push_str(&" ".repeat(gap));
+                line.push_str(&self.paint(cell.colour, &cell.text));
+                gap = 0;
+            }
+            gap += width.saturating_sub(cell.width()) + 2;
+        }
+        self.line(&line)
     }
 
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
@@ -119,6 +150,13 @@ impl Text {
     fn width(&self) -> usize {
         self.text.chars().count()
     }
+}
+
+/// The width of each column.
+fn widths(rows: &[Vec<Text>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(Text::width).max().unwrap_or(0);
+    (0..columns).map(width).collect()
 }
 
 /// A table's head.

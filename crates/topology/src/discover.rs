@@ -66,7 +66,9 @@ impl Search {
         for (&pid, &inode) in &table.net {
             let namespace = self.at(inode);
             namespace.processes += 1;
-            namespace.is_init |= pid == 1;
+            // Process 1 may hide itself; threads of the kernel are where it began.
+            namespace.is_init |=
+                pid == 1 || pid == 2 && process::name(2).is_some_and(|name| name == "kthreadd");
             if namespace.process.is_none() && !namespace.is_current {
                 // One that ended meanwhile names nothing.
                 namespace.process = process::name(pid).map(|name| Process { pid, name });

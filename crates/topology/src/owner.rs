@@ -82,12 +82,12 @@ impl Owner {
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let aside = |f: &mut fmt::Formatter<'_>, through: &Option<u32>| match through {
-            Some(pid) => write!(f, " in the mounts of process {pid}"),
+            Some(pid) => write!(f, " (through process {pid})"),
             None => Ok(()),
         };
         match self {
             Self::Host => f.write_str("host"),
-            Self::Init => f.write_str("host of process 1"),
+            Self::Init => f.write_str("init"),
             Self::Pod(pod) if pod.name.is_empty() => write!(f, "pod {}", visible(&pod.uid)),
             Self::Pod(pod) => write!(f, "pod {}/{}", visible(&pod.namespace), visible(&pod.name)),
             Self::Container(container) => {

@@ -13,8 +13,16 @@ use crate::{Container, Error, Namespace, NamespaceId, Pod, Result, discover, vis
 /// # Errors
 /// [`Error::NoSuchNamespace`], [`Error::Ambiguous`], or what the kernel said of a path.
 pub fn select(text: &str) -> Result<NetNs> {
+    locate(text).map(|(net, _)| net)
+}
+
+/// As [`select`], also with a path that other programs can open it by.
+///
+/// # Errors
+/// As [`select`].
+pub fn locate(text: &str) -> Result<(NetNs, PathBuf)> {
     if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") {
-        return Ok(NetNs::open(Path::new(text))?);
+        return Ok((NetNs::open(Path::new(text))?, text.into()));
     }
     let unknown = || Error::NoSuchNamespace { text: visible(text).into_owned() };
     if text.is_empty() || text.len() > 512 || text == "." || text == ".." {
@@ -26,17 +34,17 @@ pub fn select(text: &str) -> Result<NetNs> {
         Err(_) => None,
     };
     if let Some(path) = quick {
-        return NetNs::open(&path).map_err(
-            |error| {
-                if error.is_not_found() { unknown() } else { error.into() }
-            },
-        );
+        return match NetNs::open(&path) {
+            Ok(net) => Ok((net, path)),
+            Err(error) if error.is_not_found() => Err(unknown()),
+            Err(error) => Err(error.into()),
+        };
     }
     let all = discover::namespaces()?;
     let found = matching(&all, text);
     match found.as_slice() {
         [] => Err(unknown()),
-        [one] => one.open(),
+        [one] => Ok((one.open()?, one.path().ok_or_else(unknown)?)),
         several => Err(Error::Ambiguous {
             text: visible(text).into_owned(),
             candidates: several.iter().map(|namespace| describe(namespace)).collect(),

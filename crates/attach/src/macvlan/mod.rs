@@ -103,6 +103,18 @@ pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -
     attachment.finish()
 }
 
+/// Why the kernel refused a macvlan, found by a look at the children of `parent`, to whose namespace `creator` speaks. An
+/// error that needs no explanation comes back as it is.
+pub fn explain_refusal(
+    error: kernel::Error,
+    creator: &mut Netlink,
+    parent: &Link,
+    mode: MacvlanMode,
+    ifname: &str,
+) -> Error {
+    refusal::explain(error.into(), creator, parent, mode, ifname)
+}
+
 /// Where the parent is: on the host, or in the pod with `linkInContainer`.
 fn creator(conf: &Conf, netns: &NetNs) -> Result<Netlink> {
     Ok(if conf.link_in_container { Netlink::open_in(netns)? } else { Netlink::open()? })
