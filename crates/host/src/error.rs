@@ -9,6 +9,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The host's address is not moved.
+    #[error("the address of {parent} cannot be moved: {why}")]
+    Move {
+        /// The interface.
+        parent: String,
+        /// Why.
+        why: String,
+    },
     /// A route that would have to be made again has something that this program cannot make.
     #[error(
         "the route {route} has {attributes}, which cannot be made again: remove it first, or leave its interface alone"

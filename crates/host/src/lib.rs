@@ -7,14 +7,17 @@
 mod error;
 pub mod files;
 pub mod keep;
+mod move_address;
 mod network;
 pub mod owner;
 pub mod plan;
 mod read;
+mod sysctls;
 pub mod unit;
 mod wanted;
 
 pub use error::{Error, Result};
+pub use move_address::MoveAddress;
 pub use network::{Hop, Kind, Link, Network, Route};
 pub use plan::{LinkChange, Plan, Step};
 pub use wanted::Wanted;

@@ -47,9 +47,9 @@ pub struct Link {
     /// `net.ipv6.conf.IF.disable_ipv6`.
     #[serde(default)]
     pub ipv6_disabled: bool,
-    /// `net.ipv4.conf.IF.promote_secondaries`: a secondary address takes the place of its primary.
+    /// Settings below `/proc/sys/net`, as `ipv4/rp_filter` → `1`. Of a wanted link those that are to be set.
     #[serde(default)]
-    pub promote_secondaries: bool,
+    pub sysctls: BTreeMap<String, String>,
     /// `IFLA_INET6_ADDR_GEN_MODE`.
     pub addr_gen_mode: Option<u8>,
     /// In the kernel's order: it decides which is primary and which source a connection gets. The index is 0.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kernel::uapi::{IFF_ALLMULTI, IFF_LOOPBACK, IFF_PROMISC, NUD_PERMANENT, RT_TABLE_LOCAL, RTM_F_CLONED};
 use kernel::{LinkKind, Netlink, RouteFilter};
 
+use crate::sysctls;
 use crate::{Hop, Kind, Link, Network, Result, Route};
 
 impl Network {
@@ -18,6 +19,10 @@ impl Network {
         let mut network = Self::default();
         for link in links {
             network.links.insert(link.name.clone(), read_link(link, &names));
+        }
+        for settings in netlink.settings()? {
+            let link = names.get(&settings.index).and_then(|name| network.links.get_mut(name));
+            link.into_iter().for_each(|link| link.sysctls = sysctls::of(&settings));
         }
         for mut address in netlink.addresses(None)? {
             let name = names.get(&address.index);
@@ -61,7 +66,7 @@ fn read_link(link: kernel::Link, names: &BTreeMap<u32, String>) -> Link {
         tx_queue_len: link.tx_queue_len,
         alias: link.alias,
         ipv6_disabled: link.ipv6_disabled,
-        promote_secondaries: link.promote_secondaries,
+        sysctls: BTreeMap::new(),
         addr_gen_mode: link.addr_gen_mode,
         addresses: Vec::new(),
         neighbours: Vec::new(),

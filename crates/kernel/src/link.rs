@@ -45,8 +45,6 @@ pub struct Link {
     pub addr_gen_mode: Option<u8>,
     /// `net.ipv6.conf.IF.disable_ipv6`.
     pub ipv6_disabled: bool,
-    /// `net.ipv4.conf.IF.promote_secondaries`.
-    pub promote_secondaries: bool,
     /// Its settings as a bridge's port, when it is one.
     pub bridge_port: Option<BridgePort>,
     /// What it tells as a bond's port, when it is one.

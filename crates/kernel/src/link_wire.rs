@@ -290,7 +290,6 @@ impl Link {
             alias: None,
             addr_gen_mode: None,
             ipv6_disabled: false,
-            promote_secondaries: false,
             bridge_port: None,
             bond_port: None,
         };
@@ -313,22 +312,12 @@ impl Link {
                 IFLA_OPERSTATE => link.oper_state = OperState::from_number(attr.u8()?),
                 IFLA_CARRIER => link.carrier = attr.u8()? != 0,
                 IFLA_IFALIAS => link.alias = Some(attr.string()),
-                IFLA_AF_SPEC => {
-                    link.decode_inet(attr);
-                    link.decode_inet6(attr);
-                }
+                IFLA_AF_SPEC => link.decode_inet6(attr),
                 IFLA_LINKINFO => link.decode_info(attr),
                 _ => {}
             }
         }
         Some(link)
-    }
-
-    fn decode_inet(&mut self, spec: Attr<'_>) {
-        let inet = spec.attrs().find(|attr| attr.kind == u16::from(AF_INET));
-        let conf = inet.into_iter().flat_map(Attr::attrs).find(|attr| attr.kind == IFLA_INET_CONF);
-        let value = conf.and_then(|conf| u32_at(conf.value, (DEVCONF_PROMOTE_SECONDARIES - 1) * 4));
-        self.promote_secondaries = value.is_some_and(|value| value != 0);
     }
 
     fn decode_info(&mut self, info: Attr<'_>) {

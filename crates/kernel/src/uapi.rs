@@ -101,8 +101,6 @@ pub const IFLA_ALLMULTI: u16 = 61;
 pub const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 pub const IFLA_INET6_CONF: u16 = 2;
 pub const IFLA_INET_CONF: u16 = 1;
-/// Its place in the kernel's list of an interface's IPv4 settings, from 1 (ip.h).
-pub const DEVCONF_PROMOTE_SECONDARIES: usize = 20;
 pub const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 /// The place of `disable_ipv6` in `IFLA_INET6_CONF`.
 pub const DEVCONF_DISABLE_IPV6: usize = 26;

@@ -31,11 +31,11 @@ pub(crate) struct Changes {
 }
 
 /// Plans one link. `promote` is its `promote_secondaries`.
-pub(crate) fn plan(current: &[Address], wanted: &[Address], mac: Option<MacAddr>, promote: bool) -> Changes {
+pub(crate) fn plan(current: &[Address], wanted: &[Address], promote: bool) -> Changes {
     let mut changes = Changes::default();
     for family in Family::ALL {
         let of = |all: &[Address]| -> Vec<Address> {
-            all.iter().filter(|a| family_of(a) == family && !is_kernels(a, mac)).cloned().collect()
+            all.iter().filter(|a| family_of(a) == family).cloned().collect()
         };
         let one = plan_family(&of(current), &of(wanted), promote);
         changes.before.extend(one.before);
@@ -155,7 +155,17 @@ pub(crate) fn is_kernels(address: &Address, mac: Option<MacAddr>) -> bool {
     let IpNet::V6(net) = address.net else { return false };
     address.proto == IFAPROT_KERNEL_LL
         || address.flags & IFA_F_SECONDARY != 0
-        || (address.proto == 0 && mac.is_some_and(|mac| net.addr() == link_local(mac)))
+        || (address.proto == 0 && is_of(address, mac) && net.prefix_len() == 64)
+}
+
+/// Whether it is the link-local address of this MAC.
+pub(crate) fn is_of(address: &Address, mac: Option<MacAddr>) -> bool {
+    mac.is_some_and(|mac| address.net.addr() == link_local(mac))
+}
+
+/// Whether it is an IPv6 link-local address.
+pub(crate) fn is_link_local(address: &Address) -> bool {
+    matches!(address.net, IpNet::V6(net) if net.addr().is_unicast_link_local())
 }
 
 /// The address of `addr_gen_mode` eui64.

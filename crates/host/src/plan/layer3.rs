@@ -1,12 +1,17 @@
 //! Addresses, neighbours, routes and rules of a plan, split so that the host stays reachable: what takes over comes
 //! before what it replaces goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
-use super::model::{Model, comes_with_address, uses};
+use kernel::Address;
+use kernel::uapi::{ADDR_GEN_MODE_NONE, IFA_F_NODAD};
+
+use super::model::{Model, comes_with_address, promotes, uses};
 use super::routes::Change;
 use super::{Step, addresses, routes, rules};
-use crate::{Error, Network, Result, Route, Wanted};
+use crate::sysctls;
+use crate::{Error, Link, Network, Result, Route, Wanted};
 
 /// Steps in two halves, between which links that must wait for neither are free to change.
 #[derive(Debug, Default, PartialEq)]
@@ -25,25 +30,40 @@ pub fn plan(current: &Network, wanted: &Wanted) -> Result<Layer3> {
     let mut model = Model::of(current);
     let mut plan = Layer3::default();
     let mut late = Vec::new();
+    let mut taken: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     for (dev, link) in links(wanted) {
         let Some(has) = current.links.get(dev) else { continue };
-        let mac = link.mac.or(has.mac);
-        let changes = addresses::plan(&has.addresses, &link.addresses, mac, has.promote_secondaries);
+        for (setting, value) in &link.sysctls {
+            if has.sysctls.get(setting) != Some(value) {
+                let path = sysctls::path(setting, dev);
+                plan.before.push(Step::SetSysctl { path, value: value.clone() });
+            }
+        }
+        let (from, to) = counted(has, link);
+        let changes = addresses::plan(&from, &to, promotes(has));
         let delete = |address| Step::DeleteAddress { dev: dev.clone(), address };
         let add = |address| Step::AddAddress { dev: dev.clone(), address };
         plan.before.extend(changes.before.into_iter().map(delete));
-        plan.before.extend(changes.add.into_iter().map(add));
+        for address in changes.add {
+            // In use on another link: a duplicate would be found, and meanwhile it could not be used.
+            if addresses::is_of(&address, link.mac) {
+                plan.before.push(add(address.clone().with_flags(IFA_F_NODAD)));
+                plan.before.push(add(address));
+                continue;
+            }
+            if takes_over(current, dev, &address) {
+                taken.entry(dev.clone()).or_default().push(address.net.addr());
+                if address.net.addr().is_ipv6() && address.flags & IFA_F_NODAD == 0 {
+                    plan.before.push(add(address.clone().with_flags(IFA_F_NODAD)));
+                    late.push(add(address));
+                    continue;
+                }
+            }
+            plan.before.push(add(address));
+        }
         late.extend(changes.after.into_iter().map(delete));
-        for neighbour in link.neighbours.iter().filter(|neighbour| !has.neighbours.contains(neighbour)) {
-            plan.before.push(Step::SetNeighbour { dev: dev.clone(), neighbour: neighbour.clone() });
-        }
-        let gone = |neighbour: &&kernel::Neighbour| {
-            !link.neighbours.iter().any(|other| other.address == neighbour.address)
-        };
-        for neighbour in has.neighbours.iter().filter(gone) {
-            late.push(Step::DeleteNeighbour { dev: dev.clone(), neighbour: neighbour.clone() });
-        }
     }
+    plan.before.extend(neighbours(&model.network, wanted).0);
     plan.before.iter().for_each(|step| model.step(step));
 
     let (before, after) = route_steps(&model.network, wanted);
@@ -56,19 +76,73 @@ pub fn plan(current: &Network, wanted: &Wanted) -> Result<Layer3> {
             rules::Change::Delete(rule) => Step::DeleteRule(rule),
         }));
     }
+    // From here on the LAN must know: what comes to the old link finds nobody.
+    let deletes = |step: &Step| matches!(step, Step::DeleteAddress { .. });
+    let (first, rest): (Vec<Step>, Vec<Step>) = late.into_iter().partition(deletes);
+    first.iter().chain(&rest).for_each(|step| model.step(step));
+    plan.after.extend(first);
+    let announce = || {
+        taken.iter().map(|(dev, addresses)| Step::Announce { dev: dev.clone(), addresses: addresses.clone() })
+    };
+    plan.after.extend(announce());
     plan.after.extend(after);
-    late.iter().for_each(|step| model.step(step));
-    plan.after.extend(late);
+    plan.after.extend(rest);
 
-    // What went with addresses.
+    // What went with addresses, and what no address needs any more.
+    let (set, delete) = neighbours(&model.network, wanted);
+    plan.after.extend(set.into_iter().chain(delete));
     let (before, after) = route_steps(&model.network, wanted);
     plan.after.extend(before.into_iter().chain(after));
+    // A frame may be lost.
+    plan.after.extend(announce());
     refuse_what_cannot_be_made_again(&plan)?;
     Ok(plan)
 }
 
+/// Permanent neighbours to be set and to be deleted.
+fn neighbours(current: &Network, wanted: &Wanted) -> (Vec<Step>, Vec<Step>) {
+    let (mut set, mut delete) = (Vec::new(), Vec::new());
+    for (dev, link) in links(wanted) {
+        let Some(has) = current.links.get(dev) else { continue };
+        let new = link.neighbours.iter().filter(|neighbour| !has.neighbours.contains(neighbour));
+        set.extend(
+            new.map(|neighbour| Step::SetNeighbour { dev: dev.clone(), neighbour: neighbour.clone() }),
+        );
+        let gone =
+            has.neighbours.iter().filter(|old| !link.neighbours.iter().any(|new| new.address == old.address));
+        delete.extend(
+            gone.map(|neighbour| Step::DeleteNeighbour { dev: dev.clone(), neighbour: neighbour.clone() }),
+        );
+    }
+    (set, delete)
+}
+
 fn links(wanted: &Wanted) -> impl Iterator<Item = (&String, &crate::Link)> {
     wanted.network.links.iter().filter(|(dev, _)| wanted.affected.contains(*dev))
+}
+
+/// The addresses that count: the kernel's own come and go by themselves, but where link-local ones are to be gone they
+/// must be deleted, and where one was lost it must be added.
+fn counted(has: &Link, wanted: &Link) -> (Vec<Address>, Vec<Address>) {
+    let own = |link: &Link, address: &Address| addresses::is_kernels(address, link.mac);
+    let gone = wanted.addr_gen_mode == Some(ADDR_GEN_MODE_NONE);
+    let there = |all: &[Address], address: &Address| all.iter().any(|other| other.net == address.net);
+    let from = has.addresses.iter().filter(|address| {
+        !own(has, address)
+            || (gone && addresses::is_link_local(address) && !there(&wanted.addresses, address))
+    });
+    let to = wanted.addresses.iter().filter(|address| {
+        let lost = addresses::is_of(address, wanted.mac) && has.up && !there(&has.addresses, address);
+        !own(wanted, address) || lost
+    });
+    (from.cloned().collect(), to.cloned().collect())
+}
+
+/// Whether an address is on another link now.
+fn takes_over(current: &Network, dev: &str, address: &Address) -> bool {
+    let ip = address.net.addr();
+    let has = |link: &Link| link.addresses.iter().any(|other| other.net.addr() == ip);
+    current.links.iter().any(|(name, link)| name != dev && has(link))
 }
 
 fn route_steps(current: &Network, wanted: &Wanted) -> (Vec<Step>, Vec<Step>) {

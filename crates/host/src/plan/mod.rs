@@ -7,6 +7,9 @@ mod routes;
 mod rules;
 mod words;
 
+pub(crate) use addresses::is_kernels as is_kernels_address;
+pub(crate) use model::uses;
+
 use std::net::IpAddr;
 
 use kernel::{Address, MacAddr, Neighbour, Rule};

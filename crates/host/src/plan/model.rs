@@ -2,9 +2,13 @@
 //!
 //! - A secondary IPv4 address goes with its primary ([`super::addresses`]).
 //! - A route of table main with `src` goes with the last IPv4 address of that name; one of IPv6 loses its `src`.
-//! - With the last IPv4 address of a link go all IPv4 routes by that link, a multipath route with its last hop.
+//! - With the last IPv4 address of a link go all IPv4 routes by that link, a multipath route with its last hop, and its
+//!   IPv4 neighbours.
+//! - A lent IPv6 address leaves the route of its prefix behind.
 //! - With a link that goes down go its routes and its IPv6 addresses; with one that is deleted everything that names it.
 //! - Routes of addresses come and go with them; they are never steps.
+
+use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use kernel::Family;
@@ -30,8 +34,13 @@ impl Model {
     pub fn step(&mut self, step: &Step) {
         match step {
             Step::AddLink { name, link } => {
-                let bare =
-                    Link { addresses: Vec::new(), neighbours: Vec::new(), up: false, ..(**link).clone() };
+                let bare = Link {
+                    addresses: Vec::new(),
+                    neighbours: Vec::new(),
+                    sysctls: BTreeMap::new(),
+                    up: false,
+                    ..(**link).clone()
+                };
                 self.network.links.insert(name.clone(), bare);
             }
             Step::ChangeLink { name, change } => {
@@ -102,13 +111,29 @@ impl Model {
     }
 
     fn delete_address(&mut self, dev: &str, address: &kernel::Address) {
+        let came: Vec<Route> = self
+            .network
+            .routes
+            .iter()
+            .filter(|r| uses(r, dev) && comes_with_address(&self.network, r))
+            .cloned()
+            .collect();
         let Some(link) = self.network.links.get_mut(dev) else { return };
         let before: Vec<IpNet> = link.addresses.iter().map(|address| address.net).collect();
-        let promote = link.promote_secondaries;
+        let promote = promotes(link);
         addresses::remove(&mut link.addresses, address, promote);
         let gone: Vec<IpNet> =
             before.into_iter().filter(|net| !link.addresses.iter().any(|left| left.net == *net)).collect();
         let last_v4 = !link.addresses.iter().any(|address| address.net.addr().is_ipv4());
+        // A lent IPv6 address leaves its route to expire; the last that stays has others of its prefix make it expire.
+        let in_prefix = |other: &kernel::Address| other.net.trunc() == address.net.trunc();
+        let stays =
+            address.net.addr().is_ipv6() && (address.valid.is_some() || link.addresses.iter().any(in_prefix));
+        if !stays {
+            let network = &self.network;
+            let gone: Vec<Route> = came.into_iter().filter(|r| !comes_with_address(network, r)).collect();
+            self.network.routes.retain(|route| !gone.contains(route));
+        }
         for net in gone {
             let ip = net.addr();
             if self.has(ip) {
@@ -123,6 +148,9 @@ impl Model {
         }
         if last_v4 && address.net.addr().is_ipv4() {
             self.drop_routes(dev, Some(Family::V4));
+            if let Some(link) = self.network.links.get_mut(dev) {
+                link.neighbours.retain(|neighbour| neighbour.address.is_ipv6());
+            }
         }
     }
 
@@ -155,6 +183,11 @@ impl Model {
             family.is_some_and(|family| family != route.route.family) || !uses(route, dev) || other_way
         });
     }
+}
+
+/// Whether a secondary address takes the place of its primary.
+pub(crate) fn promotes(link: &Link) -> bool {
+    link.sysctls.get("ipv4/promote_secondaries").is_some_and(|value| value != "0")
 }
 
 /// Whether a route goes by a link.
