@@ -9,6 +9,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Host access could not be given or taken.
+    #[error(transparent)]
+    Attach(#[from] attach::Error),
+    /// The namespaces of this host could not be looked at.
+    #[error(transparent)]
+    Topology(#[from] topology::Error),
+    /// There is no such interface, or it carries no macvlan.
+    #[error("{parent} is no parent of containers: {why}")]
+    NoParent {
+        /// As given.
+        parent: String,
+        /// Why.
+        why: &'static str,
+    },
     /// The host's address is not moved.
     #[error("the address of {parent} cannot be moved: {why}")]
     Move {

@@ -6,6 +6,7 @@
 
 mod error;
 pub mod files;
+pub mod host_access;
 pub mod keep;
 mod move_address;
 mod network;

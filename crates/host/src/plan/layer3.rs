@@ -64,6 +64,14 @@ pub fn plan(current: &Network, wanted: &Wanted) -> Result<Layer3> {
         late.extend(changes.after.into_iter().map(delete));
     }
     plan.before.extend(neighbours(&model.network, wanted).0);
+    // A link that goes gives its addresses up before it goes, which takes the kernel a while.
+    for dev in wanted.affected.iter().filter(|dev| !wanted.network.links.contains_key(*dev)) {
+        let Some(link) = current.links.get(dev) else { continue };
+        let elsewhere = |address: &&Address| takes_over(&wanted.network, dev, address);
+        for address in link.addresses.iter().rev().filter(elsewhere) {
+            late.push(Step::DeleteAddress { dev: dev.clone(), address: address.clone() });
+        }
+    }
     plan.before.iter().for_each(|step| model.step(step));
 
     let (before, after) = route_steps(&model.network, wanted);
