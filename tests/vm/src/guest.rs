@@ -8,6 +8,12 @@ use lab::vm::{PowerCut, Vm, VmSpec};
 pub struct Guest(Vm);
 
 impl Guest {
+    /// One that was had otherwise.
+    #[must_use]
+    pub fn new(vm: Vm) -> Self {
+        Self(vm)
+    }
+
     /// Powers it on.
     ///
     /// # Errors

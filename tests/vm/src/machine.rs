@@ -5,8 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use lab::vm::{Initramfs, Kernel, Vm, VmSpec};
+use lab::vm::{Disk, Initramfs, Kernel, Nic, Snapshot, Vm, VmSpec};
 
+use crate::guest::Guest;
 use crate::report::Report;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
@@ -78,13 +79,43 @@ pub fn programs_in(mut initramfs: Initramfs, directory: &str, programs: &[&str])
 /// # Errors
 /// As [`initramfs`].
 pub fn host_image() -> Result<Initramfs> {
-    let mut initramfs = initramfs(&["llano", "llano-cni"])?.mount_disk("/disk");
-    for directory in ["/etc/llano", "/var/lib/llano"] {
-        let kept = directory.trim_start_matches('/').replace('/', "-");
-        let bind = format!("mkdir -p /disk/{kept} {directory}\nmount --bind /disk/{kept} {directory}");
-        initramfs = initramfs.prepare(&bind);
-    }
-    Ok(initramfs)
+    Ok(initramfs(&["llano", "llano-cni"])?.mount_disk("/disk").prepare(KEPT))
+}
+
+/// Where a host keeps things, on the disk.
+const KEPT: &str = "for directory in /etc/llano /var/lib/llano; do
+mkdir -p /disk$directory $directory
+mount --bind /disk$directory $directory
+done";
+
+/// What has just booted and waits for its disk: [`resume`] gives it one.
+///
+/// # Errors
+/// As [`initramfs`], and when the machine does not boot.
+pub fn snapshot(nics: Vec<Nic>, disk: &Disk) -> Result<Snapshot> {
+    let image = initramfs(&["llano", "llano-cni"])?.later("virtio_blk").jobs().build()?;
+    let mut spec = VmSpec::new(image);
+    (spec.nics, spec.disks) = (nics, vec![disk.clone()]);
+    Ok(Snapshot::take(&spec)?)
+}
+
+/// A machine as after a boot, with this disk at `/disk` and what a host keeps on it. Its kernel has not seen the disk
+/// before, so nothing of it can be in memory.
+///
+/// # Errors
+/// When it cannot be had, or the disk cannot be mounted.
+pub fn resume(snapshot: &Snapshot, disk: Disk) -> Result<Guest> {
+    let mut guest = Guest::new(snapshot.resume(vec![disk])?);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    guest.ok(&format!(
+        "set -e
+         date -s @{now} >/dev/null
+         insmod /lib/modules/virtio_blk.ko
+         mkdir -p /disk
+         mount -t ext4 /dev/vda /disk
+         {KEPT}"
+    ))?;
+    Ok(guest)
 }
 
 /// A static program of `cargo xtask dist`, or of the directory `LLANO_BIN_DIR`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::vm::{Disk, Error, Initramfs, Kernel, Nic, Userland, Vm, VmSpec};
+use lab::vm::{Disk, Error, Initramfs, Kernel, Nic, Snapshot, Userland, Vm, VmSpec};
 
 fn kernel() -> Kernel {
     Kernel::prepare().unwrap_or_else(|error| panic!("the vm tier cannot run here: {error}"))
@@ -125,6 +125,25 @@ fn a_disk_at_risk_keeps_what_was_flushed_only() {
     let mut machine = boot(2);
     assert_eq!(machine.run("cat /data/kept; dmesg | grep -ci 'ext4.*error'").unwrap().text(), "kept\n0");
     machine.power_cut().unwrap();
+}
+
+#[test]
+fn a_snapshot_gives_machines_that_do_not_know_of_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::create(&dir.path().join("disk"), 32, None).unwrap();
+    let mut spec = spec(Initramfs::new(&kernel()).later("virtio_blk").jobs());
+    spec.disks = vec![disk.clone()];
+    let snapshot = Snapshot::take(&spec).unwrap();
+    let mount = "insmod /lib/modules/virtio_blk.ko; mkdir /data; mount -t ext4 /dev/vda /data";
+    for round in 1..=2 {
+        let mut machine = snapshot.resume(vec![disk.clone()]).unwrap();
+        let script =
+            format!("{mount}; cat /data/rounds; echo round >> /data/rounds; sync; touch /tmp/x; ls /tmp");
+        let expected = if round == 1 { "x" } else { "round\nx" };
+        let answer = machine.run(&script).unwrap().text();
+        assert!(answer.ends_with(expected) && !answer.contains("round\nround"), "round {round}: {answer}");
+        machine.power_cut().unwrap();
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) const MARK: &str = "llano-vm:";
 pub struct Initramfs {
     kernel: Kernel,
     modules: Vec<String>,
+    later: Vec<String>,
     files: Vec<(String, Content)>,
     disks: Vec<String>,
     prepare: String,
@@ -74,6 +75,7 @@ impl Initramfs {
         Self {
             kernel: kernel.clone(),
             modules,
+            later: Vec::new(),
             files: Vec::new(),
             disks: Vec::new(),
             prepare: String::new(),
@@ -85,6 +87,13 @@ impl Initramfs {
     #[must_use]
     pub fn module(mut self, name: &str) -> Self {
         self.modules.push(name.to_owned());
+        self
+    }
+
+    /// Has a module and all it needs in `/lib/modules/NAME.ko`, for a job to load.
+    #[must_use]
+    pub fn later(mut self, name: &str) -> Self {
+        self.later.push(name.to_owned());
         self
     }
 
@@ -152,7 +161,8 @@ impl Initramfs {
         if !self.disks.is_empty() || matches!(self.payload, Payload::Userland) {
             self.modules.extend(["virtio_blk".to_owned(), "ext4".to_owned()]);
         }
-        let modules = Modules::of(&self.kernel)?.resolve(&self.modules)?;
+        let all = Modules::of(&self.kernel)?;
+        let modules = all.resolve(&self.modules)?;
         let mut archive = Archive::default();
         // The kernel opens /dev/console for init before anything is mounted.
         archive.character_device("/dev/console", 5, 1);
@@ -164,6 +174,9 @@ impl Initramfs {
         for module in modules {
             archive.file(&format!("/lib/modules/{}.ko", module.name), 0o644, &module.object);
             names.push(module.name);
+        }
+        for module in all.resolve(&self.later)? {
+            archive.file(&format!("/lib/modules/{}.ko", module.name), 0o644, &module.object);
         }
         for (guest, content) in &self.files {
             match content {

@@ -119,6 +119,11 @@ impl VmSpec {
     }
 }
 
+/// One word of QEMU's shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
 /// A comma in a QEMU option is doubled.
 fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
@@ -179,39 +184,7 @@ pub struct Vm {
 impl Vm {
     /// Powers the machine on and returns when its payload starts.
     pub fn boot(spec: &VmSpec) -> Result<Self> {
-        let scratch = Scratch::new()?;
-        let initramfs = scratch.path.join("initramfs");
-        fs::write(&initramfs, &spec.image.initramfs).map_err(Error::io("write", initramfs))?;
-        for (n, disk) in spec.disks.iter().enumerate() {
-            disk.prepare(&scratch.path, n)?;
-        }
-        let deadline = Instant::now() + spec.boot_limit;
-        let errors = scratch.path.join("stderr");
-        let errors = fs::File::create(&errors).map_err(Error::io("create", errors))?;
-        let mut process = Command::new(QEMU)
-            .args(spec.arguments(&scratch.path))
-            .stdin(Stdio::piped()) // takes the jobs; at its end QEMU would unplug the port
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| spawn_error(error, QEMU, "qemu-system-x86"))?;
-        let (sender, output) = mpsc::channel();
-        if let Some(stdout) = process.stdout.take() {
-            thread::spawn(move || forward(stdout, &sender));
-        }
-        let jobs = process.stdin.take();
-        let mut vm = Self {
-            process,
-            scratch,
-            output,
-            tail: VecDeque::new(),
-            status: None,
-            deadline,
-            limit: spec.timeout,
-            disks: spec.disks.clone(),
-            jobs,
-            monitor: None,
-        };
+        let mut vm = Self::spawn(spec, None)?;
         let start = format!("{MARK} start");
         match vm.receive() {
             Ok(line) if line == start => {
@@ -228,6 +201,52 @@ impl Vm {
                 Err(vm.no_boot(why.to_owned()))
             }
         }
+    }
+
+    /// Starts QEMU; with a file of another machine's memory, as that machine.
+    pub(super) fn spawn(spec: &VmSpec, memory: Option<&Path>) -> Result<Self> {
+        let scratch = Scratch::new()?;
+        let initramfs = scratch.path.join("initramfs");
+        fs::write(&initramfs, &spec.image.initramfs).map_err(Error::io("write", initramfs))?;
+        for (n, disk) in spec.disks.iter().enumerate() {
+            disk.prepare(&scratch.path, n)?;
+        }
+        let deadline = Instant::now() + spec.boot_limit;
+        let errors = scratch.path.join("stderr");
+        let errors = fs::File::create(&errors).map_err(Error::io("create", errors))?;
+        let mut arguments = spec.arguments(&scratch.path);
+        if let Some(memory) = memory {
+            arguments.extend(["-incoming".to_owned(), format!("exec:cat {}", quoted(memory))]);
+        }
+        let mut process = Command::new(QEMU)
+            .args(arguments)
+            .stdin(Stdio::piped()) // takes the jobs; at its end QEMU would unplug the port
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| spawn_error(error, QEMU, "qemu-system-x86"))?;
+        let (sender, output) = mpsc::channel();
+        if let Some(stdout) = process.stdout.take() {
+            thread::spawn(move || forward(stdout, &sender));
+        }
+        let jobs = process.stdin.take();
+        Ok(Self {
+            process,
+            scratch,
+            output,
+            tail: VecDeque::new(),
+            status: None,
+            deadline,
+            limit: spec.timeout,
+            disks: spec.disks.clone(),
+            jobs,
+            monitor: None,
+        })
+    }
+
+    /// Writes the memory of the machine to a file and stops it.
+    pub(super) fn save(mut self, memory: &Path) -> Result<()> {
+        self.monitor()?.migrate(&format!("exec:cat > {}", quoted(memory)))
     }
 
     /// The payload's next line, or nothing when it has ended.
@@ -303,13 +322,15 @@ impl Vm {
     /// Plugs the cable of the card `eth{card}` in or pulls it: the card gains or loses its carrier. The other end of
     /// the cable is a card of its own.
     pub fn plug(&mut self, card: usize, plugged: bool) -> Result<()> {
-        if self.monitor.is_none() {
-            self.monitor = Some(Monitor::connect(&self.scratch.path.join("monitor"))?);
-        }
-        match self.monitor.as_mut() {
-            Some(monitor) => monitor.set_link(&format!("nic{card}"), plugged),
-            None => Ok(()),
-        }
+        self.monitor()?.set_link(&format!("nic{card}"), plugged)
+    }
+
+    fn monitor(&mut self) -> Result<&mut Monitor> {
+        let monitor = match self.monitor.take() {
+            Some(monitor) => monitor,
+            None => Monitor::connect(&self.scratch.path.join("monitor"))?,
+        };
+        Ok(self.monitor.insert(monitor))
     }
 
     /// Stops the machine at once, as if its plug was pulled. A disk keeps what was written to it; one made
@@ -394,12 +415,12 @@ fn forward(stdout: ChildStdout, sender: &mpsc::Sender<String>) {
 
 /// A directory for one machine's initramfs and console, removed when dropped.
 #[derive(Debug)]
-struct Scratch {
-    path: PathBuf,
+pub(super) struct Scratch {
+    pub(super) path: PathBuf,
 }
 
 impl Scratch {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("llano-vm-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);

@@ -22,6 +22,7 @@ mod kernel;
 mod machine;
 mod module;
 mod monitor;
+mod snapshot;
 mod userland;
 mod write_log;
 
@@ -30,4 +31,5 @@ pub use error::{Error, Result};
 pub use initramfs::{Image, Initramfs};
 pub use kernel::Kernel;
 pub use machine::{Answer, Nic, Outcome, PowerCut, Vm, VmSpec};
+pub use snapshot::Snapshot;
 pub use userland::Userland;
