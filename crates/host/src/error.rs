@@ -139,6 +139,49 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The file is no YAML, or a value is of the wrong type.
+    #[error("the state cannot be read: {0}")]
+    Yaml(String),
+    /// A key cannot be applied.
+    #[error("{path} {what}")]
+    Key {
+        /// The keys above it and itself, interfaces by name: `interfaces[bond0].mtu`.
+        path: String,
+        /// What is wrong and what to do.
+        what: String,
+    },
+    /// This kernel lacks a kind of link.
+    #[error("this kernel has no {what}: load the module {module} (modprobe {module})")]
+    Lacks {
+        /// What it lacks.
+        what: &'static str,
+        /// The module that has it.
+        module: &'static str,
+        /// The kernel's answer.
+        source: kernel::Error,
+    },
+    /// A step failed.
+    #[error("cannot {step}: {source}")]
+    Step {
+        /// The step in words.
+        step: String,
+        /// The kernel's answer.
+        source: kernel::Error,
+    },
+    /// The network is not as wanted after everything was done.
+    #[error("the network is not as wanted:\n{0}")]
+    Mismatch(crate::Difference),
+    /// A link that is to be made again cannot be made.
+    #[error("{name} cannot be made again: {what}")]
+    CannotMake {
+        /// The link.
+        name: String,
+        /// Why.
+        what: String,
+    },
+    /// A link went while the steps were done.
+    #[error("there is no interface {0}")]
+    NoLink(String),
 }
 
 impl Error {
@@ -159,5 +202,9 @@ impl Error {
             says: owner.says.clone(),
             remedy: owner.tool.remedy(&owner.interface),
         }
+    }
+
+    pub(crate) fn key(path: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Key { path: path.into(), what: what.into() }
     }
 }

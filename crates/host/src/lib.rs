@@ -4,6 +4,8 @@
 //! network into another: a declared state is merged into the current network to give the wanted one, and what is rolled
 //! back is only an earlier network that is wanted again.
 
+mod apply;
+mod difference;
 mod error;
 pub mod files;
 pub mod host_access;
@@ -13,12 +15,17 @@ mod network;
 pub mod owner;
 pub mod plan;
 mod read;
+mod same;
+pub mod state;
 mod sysctls;
 pub mod unit;
 mod wanted;
 
+pub use apply::{Here, Report, apply, converge, verify};
+pub use difference::{Change, Difference};
 pub use error::{Error, Result};
 pub use move_address::MoveAddress;
-pub use network::{Hop, Kind, Link, Network, Route};
+pub use network::{Bond, Hop, Kind, Link, Network, Route};
 pub use plan::{LinkChange, Plan, Step};
+pub use state::State;
 pub use wanted::Wanted;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Address, Bond, MacAddr, Macvlan, Neighbour, Rule, Vlan, Vxlan};
+use kernel::{Address, MacAddr, Macvlan, Neighbour, Rule, Vlan, Vxlan};
 use serde::{Deserialize, Serialize};
 
 /// What one namespace has. Interfaces are named, never numbered: an index changes when a link is made again.
@@ -84,6 +84,15 @@ pub enum Kind {
     Dummy,
     /// Any other kind by the kernel's name.
     Other(String),
+}
+
+/// A bond's parameters by names.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Bond {
+    /// The mode and all options but the primary.
+    pub options: kernel::Bond,
+    /// The port that is used while it is up.
+    pub primary: Option<String>,
 }
 
 /// A route by names.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use kernel::uapi::{IFF_ALLMULTI, IFF_LOOPBACK, IFF_PROMISC, NUD_PERMANENT, RT_TABLE_LOCAL, RTM_F_CLONED};
+use kernel::uapi::{
+    IFF_ALLMULTI, IFF_LOOPBACK, IFF_PROMISC, IFLA_BOND_ACTIVE_SLAVE, IFLA_BOND_PRIMARY, NUD_PERMANENT,
+    RT_TABLE_LOCAL, RTM_F_CLONED,
+};
 use kernel::{LinkKind, Netlink, RouteFilter};
 
 use crate::sysctls;
-use crate::{Hop, Kind, Link, Network, Result, Route};
+use crate::{Bond, Hop, Kind, Link, Network, Result, Route};
 
 impl Network {
     /// Reads what the socket's namespace has.
@@ -73,7 +76,7 @@ fn read_link(link: kernel::Link, names: &BTreeMap<u32, String>) -> Link {
         kind: match link.kind {
             LinkKind::Physical if link.flags & IFF_LOOPBACK != 0 => Kind::Loopback,
             LinkKind::Physical => Kind::Physical,
-            LinkKind::Bond(bond) => Kind::Bond(Box::new(bond)),
+            LinkKind::Bond(bond) => Kind::Bond(Box::new(read_bond(bond, names))),
             LinkKind::Vlan(vlan) => Kind::Vlan(vlan),
             LinkKind::Macvlan(macvlan) => Kind::Macvlan(macvlan),
             LinkKind::Macvtap(macvlan) => Kind::Macvtap(macvlan),
@@ -84,6 +87,14 @@ fn read_link(link: kernel::Link, names: &BTreeMap<u32, String>) -> Link {
             other => Kind::Other(other.name().unwrap_or_default().to_owned()),
         },
     }
+}
+
+fn read_bond(mut options: kernel::Bond, names: &BTreeMap<u32, String>) -> Bond {
+    let primary = options.number(IFLA_BOND_PRIMARY).and_then(|index| names.get(&index)).cloned();
+    options.remove(IFLA_BOND_PRIMARY);
+    // The bond chooses.
+    options.remove(IFLA_BOND_ACTIVE_SLAVE);
+    Bond { options, primary }
 }
 
 fn read_route(mut route: kernel::Route, names: &BTreeMap<u32, String>) -> Route {

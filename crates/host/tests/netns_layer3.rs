@@ -264,7 +264,8 @@ fn round_trip(promote: bool, keep_mac: bool) {
     }
 
     // Back: the parent gets everything while the child still has it.
-    let back = Wanted { network: before, affected: wanted.affected.clone(), rules: true };
+    let back =
+        Wanted { network: before, affected: wanted.affected.clone(), rules: true, ..Wanted::default() };
     let mut back_with_child = back.clone();
     let mut child = scratch.read().links["mv-eth0"].clone();
     child.addresses.clear();
@@ -343,6 +344,7 @@ fn the_model_foresees_what_the_kernel_takes_along() {
             network: model.network,
             affected: BTreeSet::from(["eth0".to_owned(), "eth1".to_owned()]),
             rules: true,
+            ..Wanted::default()
         };
         let differs = layer3::plan(&scratch.read(), &foreseen).unwrap();
         assert_eq!(differs, layer3::Layer3::default(), "promote {promote}, {deleted}");

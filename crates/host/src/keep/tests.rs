@@ -110,7 +110,12 @@ fn change(before: Network, mtu: u32, declared: &str) -> Change {
     Change {
         what: format!("apply {declared}"),
         before,
-        wanted: Wanted { network, affected: ["eth0", "new0"].map(str::to_owned).into(), rules: true },
+        wanted: Wanted {
+            network,
+            affected: ["eth0", "new0"].map(str::to_owned).into(),
+            rules: true,
+            ..Wanted::default()
+        },
         declared: Some(declared.to_owned()),
         confirm: None,
         files: Vec::new(),
@@ -396,7 +401,12 @@ fn lifetimes_are_less_by_what_has_passed() {
     }
     before.links.get_mut("eth0").unwrap().addresses = addresses;
     let current = network(NEW);
-    let change = Wanted { network: current.clone(), affected: ["eth0".to_owned()].into(), rules: true };
+    let change = Wanted {
+        network: current.clone(),
+        affected: ["eth0".to_owned()].into(),
+        rules: true,
+        ..Wanted::default()
+    };
     let restored = restored(&current, &before, &change, Duration::from_secs(60)).network;
     let left: Vec<_> = restored.links["eth0"].addresses.iter().map(|a| (a.valid, a.preferred)).collect();
     assert_eq!(left, [(None, None), (Some(40), Some(0)), (Some(10), Some(0))]);
@@ -422,7 +432,7 @@ fn routes_and_rules_of_others_stay_and_ours_come_back_in_their_order() {
     current.routes.push(route("eth1", "10.9.0.0/16"));
     current.rules.push(rule(9));
     let affected = ["eth0", "new0"].map(str::to_owned).into();
-    let mut change = Wanted { network: wanted, affected, rules: true };
+    let mut change = Wanted { network: wanted, affected, rules: true, ..Wanted::default() };
     let restored = super::restored(&current, &before, &change, Duration::ZERO).network;
     change.rules = false;
     assert_eq!(super::restored(&current, &before, &change, Duration::ZERO).network.rules, current.rules);

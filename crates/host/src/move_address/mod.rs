@@ -68,7 +68,7 @@ impl MoveAddress {
         let name = self.child();
         let affected = BTreeSet::from([self.parent.clone(), name.clone()]);
         if self.is_done(current) {
-            return Ok(Wanted { network: current.clone(), affected, rules: true });
+            return Ok(Wanted { network: current.clone(), affected, rules: true, ..Wanted::default() });
         }
         refuse::refuse(self, current)?;
         let parent =
@@ -89,7 +89,7 @@ impl MoveAddress {
                 }
             }
         }
-        Ok(Wanted { network, affected, rules: true })
+        Ok(Wanted { network, affected, rules: true, ..Wanted::default() })
     }
 
     fn child_link(&self, parent: &Link, mac: MacAddr) -> Link {

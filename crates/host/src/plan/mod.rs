@@ -1,9 +1,10 @@
 //! What is to be done, step by step, to turn one network into another.
 
-mod addresses;
+pub(crate) mod addresses;
 pub mod layer3;
+mod links;
 pub mod model;
-mod routes;
+pub(crate) mod routes;
 mod rules;
 mod words;
 
@@ -15,7 +16,9 @@ use std::net::IpAddr;
 use kernel::{Address, MacAddr, Neighbour, Rule};
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Link, Route};
+use crate::{Kind, Link, Network, Result, Route, Wanted};
+use model::Model;
+pub(crate) use words::words_of;
 
 /// Steps in the order in which they are done.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -158,10 +161,42 @@ impl LinkChange {
 }
 
 impl Plan {
+    /// What turns the current network into the wanted one, in an order that keeps the host reachable: what is new is
+    /// there before what it replaces goes.
+    ///
+    /// # Errors
+    /// What cannot be made, or could not be made again; nothing was changed.
+    pub fn new(current: &Network, wanted: &Wanted) -> Result<Self> {
+        let links = links::steps(current, wanted)?;
+        let mut model = Model::of(current);
+        links.before.iter().for_each(|step| model.step(step));
+        let layer3 = layer3::plan(&model.network, wanted)?;
+        let announced = announcements(current, wanted);
+        let steps = [links.before, layer3.before, announced, layer3.after, links.after].concat();
+        Ok(Self { steps })
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
+}
+
+/// Addresses that were on another link: the LAN must learn where they are now.
+fn announcements(current: &Network, wanted: &Wanted) -> Vec<Step> {
+    let has = |link: &Link, ip: IpAddr| link.addresses.iter().any(|address| address.net.addr() == ip);
+    let moved = |(dev, link): (&String, &Link)| {
+        let addresses: Vec<IpAddr> = link
+            .addresses
+            .iter()
+            .map(|address| address.net.addr())
+            .filter(|ip| !current.links.get(dev).is_some_and(|old| has(old, *ip)))
+            .filter(|ip| current.links.values().any(|old| has(old, *ip)))
+            .collect();
+        (link.up && !addresses.is_empty()).then(|| Step::Announce { dev: dev.clone(), addresses })
+    };
+    let affected = wanted.network.links.iter().filter(|(dev, _)| wanted.affected.contains(*dev));
+    affected.filter_map(moved).collect()
 }
 
 /// `Some(None)` is written as null, which is not the same as absent.

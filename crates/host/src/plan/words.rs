@@ -44,7 +44,7 @@ impl fmt::Display for Step {
     }
 }
 
-fn words_of(rule: &kernel::Rule) -> String {
+pub(crate) fn words_of(rule: &kernel::Rule) -> String {
     let mut text = String::new();
     if let Some(priority) = rule.priority {
         text.push_str(&format!("{priority}: "));
