@@ -12,6 +12,9 @@ pub enum Error {
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] kernel::Error),
+    /// The namespaces of this host could not be read.
+    #[error(transparent)]
+    Topology(topology::Error),
     /// A file could not be read or written.
     #[error("cannot {what} {path}: {source}")]
     File {

@@ -18,10 +18,12 @@ pub enum Group {
     Kubernetes,
     /// What lies behind the cable: asked on the wire.
     Switch,
+    /// VXLANs: a report of its own.
+    Overlay,
 }
 
 impl Group {
-    /// All, in order.
+    /// Those of the preflight, in order.
     pub const ALL: [Self; 5] =
         [Self::Kernel, Self::Interfaces, Self::Runtime, Self::Kubernetes, Self::Switch];
 
@@ -34,6 +36,7 @@ impl Group {
             Self::Runtime => "runtime",
             Self::Kubernetes => "kubernetes",
             Self::Switch => "switch",
+            Self::Overlay => "overlay",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Why it does not work: a preflight of a host, its connectivity and its overlay.
 //!
 //! A [`Check`] is one row of [`CHECKS`]: what it looks at, and a function from the [`Context`] (the host as it was read
-//! once) to [`Finding`]s. [`run`] runs them side by side. What a finding can repair by itself it carries as a [`Fix`].
+//! once) to [`Finding`]s. [`run`] runs them side by side. What a finding can repair by itself it carries as a [`Fix`]. [`connectivity`] pings everyone from everyone
+//! and says where a frame was lost; [`overlay`] looks at VXLANs.
 
 mod conf;
+pub mod connectivity;
 mod context;
 mod declared;
 mod error;
@@ -13,6 +15,7 @@ mod interfaces;
 mod kernel_group;
 mod kubernetes;
 mod lan;
+mod overlay;
 mod run;
 mod runtime;
 mod switch;
@@ -22,5 +25,6 @@ pub use context::Context;
 pub use error::{Error, Result};
 pub use finding::{Finding, Group, Status};
 pub use fix::{Action, Fix, SYSCTL_FILE};
+pub use overlay::{OVERLAY_IDS, overlay};
 pub use run::run;
 pub use table::{CHECKS, Check};

@@ -6,8 +6,8 @@ use crate::netlink::Dump;
 use crate::uapi::*;
 use crate::wire::Writer;
 use crate::{
-    Address, Error, Family, Filter, Link, Neighbour, Netlink, Qdisc, Result, Route, RouteFilter, Rule,
-    address, link_wire, neighbour, route_wire, rule, tc_wire,
+    Address, Error, Family, Filter, Forwarding, Link, Neighbour, Netlink, Qdisc, Result, Route, RouteFilter,
+    Rule, address, forwarding, link_wire, neighbour, route_wire, rule, tc_wire,
 };
 
 impl Netlink {
@@ -103,6 +103,17 @@ impl Netlink {
         let mut all = Vec::new();
         self.dump("read neighbours", &encode, &mut |part| collect(&mut all, &part, Neighbour::decode))?;
         all.retain(|neighbour| index.is_none_or(|index| index == neighbour.index));
+        Ok(all)
+    }
+
+    /// The forwarding database of a VXLAN or bridge: where frames for a MAC are sent.
+    pub fn forwarding(&mut self, index: u32) -> Result<Vec<Forwarding>> {
+        let mut all = Vec::new();
+        let encode: fn(&mut Writer) -> Result<()> = forwarding::encode_dump;
+        self.dump("read forwarding database", &encode, &mut |part| {
+            collect(&mut all, &part, Forwarding::decode);
+        })?;
+        all.retain(|entry| entry.index == index);
         Ok(all)
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kernel::NetNs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
 
 /// How to ping.
@@ -25,6 +26,8 @@ pub struct Ping {
     pub size: usize,
     /// The interface's index, needed for a link-local IPv6 address.
     pub scope: u32,
+    /// Never in fragments, whatever the kernel has learned of the path: a request too large is lost or refused.
+    pub whole: bool,
 }
 
 /// What came back.
@@ -52,6 +55,9 @@ pub enum PingError {
     /// A router or the own kernel says that the address cannot be reached.
     #[error("unreachable")]
     Unreachable,
+    /// The packet is larger than the interface sends.
+    #[error("too large for the interface")]
+    TooLarge,
     /// Anything else.
     #[error("{0}")]
     Failed(String),
@@ -60,7 +66,7 @@ pub enum PingError {
 impl Ping {
     /// One request with 56 bytes, one second of patience.
     pub fn new(to: IpAddr) -> Self {
-        Ping { to, from: None, count: 1, timeout: Duration::from_secs(1), size: 56, scope: 0 }
+        Ping { to, from: None, count: 1, timeout: Duration::from_secs(1), size: 56, scope: 0, whole: false }
     }
 
     /// So many requests.
@@ -88,6 +94,15 @@ impl Ping {
     #[must_use]
     pub fn size(mut self, size: usize) -> Self {
         self.size = size;
+        self
+    }
+
+    /// As IP packets of this many bytes that are never cut into fragments.
+    #[must_use]
+    pub fn whole(mut self, packet: u32) -> Self {
+        let headers = if self.to.is_ipv4() { 20 + 8 } else { 40 + 8 };
+        self.size = usize::try_from(packet).unwrap_or(usize::MAX).saturating_sub(headers);
+        self.whole = true;
         self
     }
 
@@ -119,6 +134,13 @@ impl Ping {
         let flags = SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(family, SocketType::RAW, flags, Some(protocol)).map_err(explain)?;
+        if self.whole {
+            match self.to {
+                IpAddr::V4(_) => sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::PROBE),
+                IpAddr::V6(_) => sockopt::set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::PROBE),
+            }
+            .map_err(explain)?;
+        }
         if let Some(from) = self.from {
             rustix::net::bind(&socket, &self.endpoint(from)).map_err(explain)?;
         }
@@ -163,6 +185,7 @@ fn explain(errno: Errno) -> PingError {
     match errno {
         Errno::NETUNREACH => PingError::NoRoute,
         Errno::HOSTUNREACH => PingError::Unreachable,
+        Errno::MSGSIZE => PingError::TooLarge,
         other => PingError::Failed(std::io::Error::from(other).to_string()),
     }
 }

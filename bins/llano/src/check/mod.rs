@@ -1,5 +1,7 @@
 //! `llano check`: why it does not work.
 
+mod connectivity;
+mod overlay;
 mod report;
 
 use std::io::{IsTerminal, Write};
@@ -24,6 +26,8 @@ Examples:
   llano check kernel runtime          two groups
   llano check --fix --dry-run         what could be repaired at once
   llano check --fix                   repair it: settings (also in /etc/sysctl.d/90-llano.conf), chmod +x, mkdir
+  llano check connectivity            who reaches whom, and where it is lost
+  llano check overlay                 VXLANs, flannel's for one
   llano check --output json | jq '.findings[] | select(.status == \"fail\")'
 
 Exit codes: 0 nothing fails, 1 something fails (with --strict: or warns)."
@@ -36,7 +40,12 @@ pub(crate) struct Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {}
+enum Action {
+    /// Ping between everyone: containers, this host, gateways, peers; of what fails, where it was lost
+    Connectivity(connectivity::Args),
+    /// Look at VXLANs: their destinations, their link, their MTU, and whether the other nodes answer
+    Overlay(overlay::Args),
+}
 
 #[derive(Debug, Args)]
 struct Preflight {
@@ -86,7 +95,8 @@ impl Word {
 
 pub(crate) fn run(command: &Command, out: &mut Out) -> anyhow::Result<ExitCode> {
     match &command.action {
-        Some(action) => match *action {},
+        Some(Action::Connectivity(args)) => connectivity::run(args, out),
+        Some(Action::Overlay(args)) => overlay::run(args, out),
         None => preflight(&command.preflight, out),
     }
 }
@@ -105,7 +115,7 @@ fn preflight(args: &Preflight, out: &mut Out) -> anyhow::Result<ExitCode> {
     }
     let report = Report::new(findings, done);
     out.json(&report)?;
-    report.print(args.dry_run, out)?;
+    report.print(&Group::ALL, args.dry_run, out)?;
     let bad = if args.strict { Status::Warn } else { Status::Fail };
     let failed = report.findings.iter().any(|finding| finding.status >= bad)
         || report.fixes.iter().any(|fix| fix.error.is_some());

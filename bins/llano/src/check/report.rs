@@ -48,8 +48,8 @@ impl Report {
         Self { summary, findings, fixes }
     }
 
-    pub(super) fn print(&self, dry_run: bool, out: &mut Out) -> anyhow::Result<()> {
-        for group in Group::ALL {
+    pub(super) fn print(&self, groups: &[Group], dry_run: bool, out: &mut Out) -> anyhow::Result<()> {
+        for &group in groups {
             let findings: Vec<&Finding> =
                 self.findings.iter().filter(|finding| finding.group == group).collect();
             if findings.is_empty() {

@@ -4,6 +4,6 @@ mod links;
 mod nic;
 mod settings;
 
-pub(crate) use links::{bond_ports, link_state, mtu};
+pub(crate) use links::{bond_ports, link_state, mtu, under_vxlan, vxlan_overhead};
 pub(crate) use nic::{filters, promiscuity};
-pub(crate) use settings::{arp, bridge_nf, forwarding, rp_filter};
+pub(crate) use settings::{arp, bridge_nf, effective, forwarding, rp_filter};

@@ -16,7 +16,7 @@ fn key(interface: &str, name: &str) -> String {
 }
 
 /// What counts for an interface.
-fn effective(interface: &str, name: &str) -> Option<i64> {
+pub(crate) fn effective(interface: &str, name: &str) -> Option<i64> {
     Some(value(&key("all", name))?.max(value(&key(interface, name))?))
 }
 
