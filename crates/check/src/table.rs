@@ -111,4 +111,14 @@ mod tests {
         assert!(ids.iter().all(|id| id.chars().all(|c| c.is_ascii_lowercase() || c == '-')), "{ids:?}");
         assert!(CHECKS.is_sorted_by_key(|check| check.group));
     }
+
+    /// Rows of the page's tables: the first cell is an id in backquotes.
+    #[test]
+    fn the_page_tells_every_check_and_no_other() {
+        let page = include_str!("../../../docs/check.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        let told: BTreeSet<&str> = rows.map(|(id, _)| id).collect();
+        let ids = CHECKS.iter().map(|check| check.id).chain(crate::OVERLAY_IDS);
+        assert_eq!(told, ids.collect());
+    }
 }

@@ -11,7 +11,15 @@ use rustix::mount::{
 use crate::error::{Error, Result};
 
 /// Directories of which each node has its own, empty at first. /run is one too.
-const PRIVATE: [&str; 5] = ["/etc/cni", "/etc/llano", "/opt/cni", "/var/lib/cni", "/var/lib/llano"];
+const PRIVATE: [&str; 7] = [
+    "/etc/cni",
+    "/etc/containerd",
+    "/etc/llano",
+    "/etc/sysctl.d",
+    "/opt/cni",
+    "/var/lib/cni",
+    "/var/lib/llano",
+];
 
 /// Configuration of the machine's own network, where there is any: it says nothing of a node's interfaces.
 const HIDDEN: [&str; 6] = [
