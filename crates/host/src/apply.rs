@@ -114,4 +114,8 @@ impl Machinery for Here<'_> {
     fn converge(&mut self, wanted: &Wanted) -> Result<()> {
         converge(&mut self.netlink, wanted, &mut *self.progress).map(drop)
     }
+
+    fn reload(&mut self, paths: &[std::path::PathBuf]) {
+        crate::owner::reload(&crate::owner::View::of_this_host(), paths);
+    }
 }

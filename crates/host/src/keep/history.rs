@@ -37,6 +37,9 @@ pub struct Entry {
     pub declared_before: Option<String>,
     /// `host.yaml` as it became.
     pub declared_after: Option<String>,
+    /// Files of other tools that it wrote, as they were.
+    #[serde(default)]
+    pub files: Vec<crate::files::Replaced>,
 }
 
 /// What became of a change.
@@ -84,6 +87,7 @@ impl Entry {
             wanted: pending.wanted,
             declared_before: pending.declared_before,
             declared_after: pending.declared_after,
+            files: pending.files,
         }
     }
 

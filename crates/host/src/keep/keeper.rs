@@ -9,7 +9,7 @@ use super::{
     restored,
 };
 use crate::files::Replaced;
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Result, Wanted};
 
 /// What happens while one opens the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +138,7 @@ impl<M: Machinery> Keeper<M> {
             wanted: change.wanted,
             declared,
             files: replaced,
+            gives_back: Vec::new(),
         };
         let written: Vec<_> = files.cloned().collect();
         self.carry_out(beginning, &written, watchdog)
@@ -158,9 +159,11 @@ impl<M: Machinery> Keeper<M> {
         let before = self.machinery.read()?;
         // Every change since then is taken back too: what any of them could touch.
         let mut changed = entry.wanted.clone();
+        let mut gives_back = entry.files.clone();
         for later in History::of(&self.places).entries()? {
             let Ok(later_entry) = later.entry else { continue };
             if later.number > number && later_entry.fate == Fate::Confirmed {
+                gives_back.extend(later_entry.files);
                 changed.affected.extend(later_entry.wanted.affected);
                 changed.network.routes.extend(later_entry.wanted.network.routes);
                 changed.network.rules.extend(later_entry.wanted.network.rules);
@@ -179,6 +182,7 @@ impl<M: Machinery> Keeper<M> {
             wanted,
             declared: [self.declared()?, entry.declared_before],
             files: Vec::new(),
+            gives_back,
         };
         self.carry_out(beginning, &[], watchdog).map(|outcome| (number, outcome))
     }
@@ -230,6 +234,28 @@ impl<M: Machinery> Keeper<M> {
         let Some(pending) = self.waiting()? else { return Ok(None) };
         self.roll_back(&pending, why)?;
         Ok(Some(pending.what))
+    }
+
+    /// Gives the change that waits a watchdog again, when it has none.
+    ///
+    /// # Errors
+    /// [`Error::Watchdog`].
+    pub fn watch_again(&mut self, watchdog: &Launcher) -> Result<()> {
+        match self.waiting()? {
+            Some(pending) if !watchdog.is_alive(&self.places, &pending.id) => {
+                watchdog.start(&self.places, &pending.id)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Turns the network into this one without a record: what is confirmed already, at boot.
+    ///
+    /// # Errors
+    /// When a step is refused, or the kernel has something else in the end.
+    pub fn converge(&mut self, wanted: &Wanted) -> Result<()> {
+        self.refuse_while_waiting()?;
+        self.machinery.converge(wanted)
     }
 
     fn refuse_while_waiting(&self) -> Result<()> {
@@ -294,12 +320,17 @@ impl<M: Machinery> Keeper<M> {
         let history = History::of(&self.places);
         let number = match pending.undoes {
             Some(number) => {
+                // The oldest last: what was there before all of them.
+                pending.gives_back.iter().rev().try_for_each(Replaced::put_back)?;
                 history.undone_from(number)?;
                 number
             }
             None => history.add(&Entry::of(pending, Fate::Confirmed))?,
         };
         durable::remove(&self.places.pending())?;
+        if !pending.gives_back.is_empty() {
+            self.machinery.reload(&paths(&pending.gives_back));
+        }
         Ok(number)
     }
 
@@ -310,8 +341,7 @@ impl<M: Machinery> Keeper<M> {
         // The other tool may have its own again only when the network is as it was.
         pending.files.iter().try_for_each(Replaced::put_back)?;
         if !pending.files.is_empty() {
-            let paths: Vec<_> = pending.files.iter().map(|file| file.path.clone()).collect();
-            self.machinery.reload(&paths);
+            self.machinery.reload(&paths(&pending.files));
         }
         let fate = Fate::RolledBack { why: why.to_owned() };
         History::of(&self.places).add(&Entry::of(pending, fate))?;
@@ -361,6 +391,10 @@ impl<M: Machinery> Keeper<M> {
         told(Told::Recovered(recovered));
         Ok(())
     }
+}
+
+fn paths(replaced: &[Replaced]) -> Vec<std::path::PathBuf> {
+    replaced.iter().map(|replaced| replaced.path.clone()).collect()
 }
 
 /// `host.yaml`, read without the lock: it is whole at any moment.

@@ -6,8 +6,10 @@
 //! author itself, the watchdog, and the next command all act by that rule, under one lock, so that it does not matter
 //! who dies when.
 
+mod boot;
 mod change;
 mod clock;
+mod declare;
 mod durable;
 mod history;
 mod keeper;
@@ -20,10 +22,13 @@ mod restore;
 mod tests;
 mod watchdog;
 
+pub use boot::{Booted, Boots, boot};
 pub use change::{Change, Machinery, Outcome};
 pub use clock::boot_id;
+pub use declare::{How, Planned, declare, declared_state, plan, words_for};
 pub use durable::write as write_durably;
 pub use history::{Entry, Fate, History, Numbered};
+pub(crate) use keeper::declared as declared_text;
 pub use keeper::{Keeper, Recovered, Told};
 pub use pending::{Pending, Stage};
 pub use places::Places;

@@ -45,8 +45,10 @@ pub struct Pending {
     pub declared_before: Option<String>,
     /// `host.yaml` as it will be.
     pub declared_after: Option<String>,
-    /// Files of other tools that it has written.
+    /// Files of other tools that it writes, as they were.
     pub files: Vec<Replaced>,
+    /// Files of other tools that are put back when it is confirmed.
+    pub gives_back: Vec<Replaced>,
 }
 
 /// How far a change has come. Times are since boot.
@@ -83,6 +85,7 @@ pub(crate) struct Beginning {
     pub(crate) wanted: Wanted,
     pub(crate) declared: [Option<String>; 2],
     pub(crate) files: Vec<Replaced>,
+    pub(crate) gives_back: Vec<Replaced>,
 }
 
 impl Pending {
@@ -107,6 +110,7 @@ impl Pending {
             declared_before,
             declared_after,
             files: beginning.files,
+            gives_back: beginning.gives_back,
         }
     }
 

@@ -21,7 +21,7 @@ pub fn restored(current: &Network, before: &Network, change: &Wanted, passed: Du
     if change.rules {
         network.rules = rules(current, before, &change.network);
     }
-    Wanted { network, affected: change.affected.clone(), rules: change.rules, ..Wanted::default() }
+    Wanted::back_to(network, change.affected.clone(), change.rules)
 }
 
 fn aged(link: &Link, passed: Duration) -> Link {

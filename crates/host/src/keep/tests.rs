@@ -110,12 +110,7 @@ fn change(before: Network, mtu: u32, declared: &str) -> Change {
     Change {
         what: format!("apply {declared}"),
         before,
-        wanted: Wanted {
-            network,
-            affected: ["eth0", "new0"].map(str::to_owned).into(),
-            rules: true,
-            ..Wanted::default()
-        },
+        wanted: Wanted::back_to(network, ["eth0", "new0"].map(str::to_owned).into(), true),
         declared: Some(declared.to_owned()),
         confirm: None,
         files: Vec::new(),
@@ -401,12 +396,7 @@ fn lifetimes_are_less_by_what_has_passed() {
     }
     before.links.get_mut("eth0").unwrap().addresses = addresses;
     let current = network(NEW);
-    let change = Wanted {
-        network: current.clone(),
-        affected: ["eth0".to_owned()].into(),
-        rules: true,
-        ..Wanted::default()
-    };
+    let change = Wanted::back_to(current.clone(), ["eth0".to_owned()].into(), true);
     let restored = restored(&current, &before, &change, Duration::from_secs(60)).network;
     let left: Vec<_> = restored.links["eth0"].addresses.iter().map(|a| (a.valid, a.preferred)).collect();
     assert_eq!(left, [(None, None), (Some(40), Some(0)), (Some(10), Some(0))]);
@@ -432,7 +422,7 @@ fn routes_and_rules_of_others_stay_and_ours_come_back_in_their_order() {
     current.routes.push(route("eth1", "10.9.0.0/16"));
     current.rules.push(rule(9));
     let affected = ["eth0", "new0"].map(str::to_owned).into();
-    let mut change = Wanted { network: wanted, affected, rules: true, ..Wanted::default() };
+    let mut change = Wanted::back_to(wanted, affected, true);
     let restored = super::restored(&current, &before, &change, Duration::ZERO).network;
     change.rules = false;
     assert_eq!(super::restored(&current, &before, &change, Duration::ZERO).network.rules, current.rules);

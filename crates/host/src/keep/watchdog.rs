@@ -126,6 +126,8 @@ impl Watchdog {
     ) -> Result<()> {
         // It is a leader already only when someone started it by hand.
         let _ = rustix::process::setsid();
+        // It was started by the number of its author's file: ps shall say what it is.
+        let _ = rustix::thread::set_name(c"llano");
         let sign = self.places.watchdog(&self.change);
         let Ok(alive) = Lock::try_take(&sign)? else { return Ok(()) };
         let mut ears = self.listen()?;

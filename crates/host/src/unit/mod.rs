@@ -12,8 +12,9 @@ use serde::Serialize;
 
 pub use manifest::Manifest;
 
+use crate::State;
 use crate::files::File;
-use crate::{Kind, Network};
+use crate::state::InterfaceType;
 
 /// First line of what we write into directories of others.
 pub(crate) const MARK: &str = "# Written by llano host enable; llano host disable takes it away.\n";
@@ -48,22 +49,19 @@ pub struct Made {
 }
 
 impl Made {
-    /// Of these links of a network that has what is declared.
-    pub fn of<'a>(network: &Network, names: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Of a declared state.
+    pub fn of(state: &State) -> Self {
         let mut made = Self::default();
-        for name in names {
-            let module = match network.links.get(name).map(|link| &link.kind) {
-                Some(Kind::Bond(_)) => "bonding",
-                Some(Kind::Vlan(_)) => "8021q",
-                Some(Kind::Macvlan(_)) => "macvlan",
-                Some(Kind::Macvtap(_)) => "macvtap",
-                Some(Kind::Vxlan(_)) => "vxlan",
-                Some(Kind::Dummy) => "dummy",
-                Some(Kind::Bridge) => "bridge",
-                Some(Kind::Veth) => "veth",
+        for interface in state.interfaces.iter().filter(|i| !i.is_absent() && !i.is_ignored()) {
+            let module = match interface.kind {
+                Some(InterfaceType::Bond) => "bonding",
+                Some(InterfaceType::Vlan) => "8021q",
+                Some(InterfaceType::MacVlan) => "macvlan",
+                Some(InterfaceType::MacVtap) => "macvtap",
+                Some(InterfaceType::Dummy) => "dummy",
                 _ => continue,
             };
-            made.links.insert(name.to_owned());
+            made.links.insert(interface.name.clone());
             made.modules.insert(module);
         }
         made

@@ -1,0 +1,249 @@
+//! Bringing the declared state up after a boot.
+
+use std::collections::BTreeSet;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kernel::{Groups, MacAddr, Monitor, Netlink};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+use rustix::io::Errno;
+
+use super::declare::declared_state;
+use super::{Keeper, Machinery};
+use crate::state::{Identifier, InterfaceType};
+use crate::{Difference, Error, Result, State, Wanted};
+
+/// What happens at boot.
+#[derive(Debug)]
+pub enum Boots<'a> {
+    /// These NICs are not there yet.
+    Waiting(&'a BTreeSet<String>),
+    /// They did not come: the rest is brought up.
+    Without(&'a BTreeSet<String>),
+    /// This is done now.
+    Applying(&'a Wanted, &'a Difference),
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Booted {
+    /// Whether anything is declared.
+    pub declared: bool,
+    /// Whether anything had to be changed.
+    pub changed: bool,
+    /// NICs that did not come.
+    pub missing: BTreeSet<String>,
+}
+
+/// Waits until the NICs are there that the declared state builds on, and makes the network what it says. When some do
+/// not come in time it goes without them: a bond with one port is better than none.
+///
+/// # Errors
+/// When `host.yaml` cannot be read or applied.
+pub fn boot<M: Machinery>(
+    keeper: &mut Keeper<M>,
+    limit: Duration,
+    told: &mut dyn FnMut(Boots<'_>),
+) -> Result<Booted> {
+    let Some(mut state) = declared_state(keeper.places())? else { return Ok(Booted::default()) };
+    let missing = wait_for(&needed(&state), limit, told)?;
+    if !missing.is_empty() {
+        told(Boots::Without(&missing));
+        leave_out(&mut state, &missing);
+    }
+    let current = keeper.read()?;
+    let wanted = state.wanted(&current)?;
+    let difference = Difference::of(&current, &wanted);
+    let changed = !difference.is_empty();
+    if changed {
+        told(Boots::Applying(&wanted, &difference));
+    }
+    keeper.converge(&wanted)?;
+    Ok(Booted { declared: true, changed, missing })
+}
+
+/// What has to be there before a state can be applied.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Nic {
+    Named(String),
+    WithMac { mac: MacAddr, declared_as: String },
+}
+
+fn needed(state: &State) -> BTreeSet<Nic> {
+    let made = |kind: Option<InterfaceType>| {
+        use InterfaceType::{Bond, Dummy, MacVlan, MacVtap, Vlan};
+        matches!(kind, Some(Bond | Vlan | MacVlan | MacVtap | Dummy))
+    };
+    let mut names = state.names();
+    let mut nics = BTreeSet::new();
+    for interface in &state.interfaces {
+        let by_mac = match interface.identifier {
+            Some(Identifier::MacAddress) => interface.mac_address,
+            _ => None,
+        };
+        let is_made = made(interface.kind);
+        if is_made || interface.is_absent() || interface.is_ignored() || by_mac.is_some() {
+            names.remove(&interface.name);
+        }
+        if let Some(mac) = by_mac.filter(|_| !is_made && !interface.is_absent() && !interface.is_ignored()) {
+            nics.insert(Nic::WithMac { mac, declared_as: interface.name.clone() });
+        }
+    }
+    nics.extend(names.into_iter().map(Nic::Named));
+    nics
+}
+
+/// Waits by events. What is still missing when the time is over.
+fn wait_for(
+    nics: &BTreeSet<Nic>,
+    limit: Duration,
+    told: &mut dyn FnMut(Boots<'_>),
+) -> Result<BTreeSet<String>> {
+    let end = Instant::now() + limit;
+    // Before the first look: what comes between the two is heard.
+    let mut monitor = Monitor::open(Groups { links: true, ..Groups::default() })?;
+    let udev = Udev::here();
+    let mut netlink = Netlink::open()?;
+    let mut last = None;
+    loop {
+        let missing = missing(&mut netlink, nics, udev.as_ref())?;
+        let left = end.saturating_duration_since(Instant::now());
+        if missing.is_empty() || left.is_zero() {
+            return Ok(missing);
+        }
+        if last.as_ref() != Some(&missing) {
+            told(Boots::Waiting(&missing));
+            last = Some(missing);
+        }
+        let mut fds = vec![PollFd::from_borrowed_fd(monitor.as_fd(), PollFlags::IN)];
+        fds.extend(udev.as_ref().map(|udev| PollFd::from_borrowed_fd(udev.notify.as_fd(), PollFlags::IN)));
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::file("wait for", Path::new("links"), errno.into())),
+        }
+        monitor.wait(Some(Duration::ZERO))?;
+        if let Some(udev) = &udev {
+            udev.drain();
+        }
+    }
+}
+
+fn missing(netlink: &mut Netlink, nics: &BTreeSet<Nic>, udev: Option<&Udev>) -> Result<BTreeSet<String>> {
+    let links = netlink.links()?;
+    let ready = |index: u32| udev.is_none_or(|_| Udev::knows(index));
+    let is_there = |nic: &&Nic| {
+        links.iter().any(|link| {
+            let is = match nic {
+                Nic::Named(name) => link.name == *name,
+                Nic::WithMac { mac, .. } => link.perm_mac.or(link.mac) == Some(*mac),
+            };
+            is && (link.is_loopback() || ready(link.index))
+        })
+    };
+    let missing = nics.iter().filter(|nic| !is_there(nic));
+    Ok(missing
+        .map(|nic| match nic {
+            Nic::Named(name) => name.clone(),
+            Nic::WithMac { declared_as, .. } => declared_as.clone(),
+        })
+        .collect())
+}
+
+/// udev renames NICs after they appear: one is taken only when udev is done with it.
+struct Udev {
+    notify: rustix::fd::OwnedFd,
+}
+
+impl Udev {
+    /// The udev that runs here, if one does.
+    fn here() -> Option<Self> {
+        if !Path::new("/run/udev/control").exists() {
+            return None;
+        }
+        let notify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
+        std::fs::create_dir_all("/run/udev/data").ok()?;
+        let flags = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CREATE;
+        inotify::add_watch(&notify, "/run/udev/data", flags).ok()?;
+        Some(Self { notify })
+    }
+
+    fn knows(index: u32) -> bool {
+        Path::new(&format!("/run/udev/data/n{index}")).exists()
+    }
+
+    fn drain(&self) {
+        let mut buffer = [MaybeUninit::<u8>::uninit(); 4096];
+        while let Ok((read, _)) = rustix::io::read(&self.notify, &mut buffer[..]) {
+            if read.is_empty() {
+                break;
+            }
+        }
+    }
+}
+
+/// Takes interfaces out of a state, with what stands on them. A bond stays with the ports that are there.
+fn leave_out(state: &mut State, missing: &BTreeSet<String>) {
+    let mut gone = missing.clone();
+    loop {
+        let on_it = |interface: &&crate::state::Interface| {
+            !gone.contains(&interface.name) && interface.parent().is_some_and(|parent| gone.contains(parent))
+        };
+        let more: Vec<String> = state.interfaces.iter().filter(on_it).map(|i| i.name.clone()).collect();
+        if more.is_empty() {
+            break;
+        }
+        gone.extend(more);
+    }
+    state.interfaces.retain(|interface| !gone.contains(&interface.name));
+    for interface in &mut state.interfaces {
+        if let Some(ports) = interface.link_aggregation.as_mut().and_then(|bond| bond.port.as_mut()) {
+            ports.retain(|port| !gone.contains(port));
+        }
+    }
+    let by_it = |name: &Option<String>| name.as_ref().is_some_and(|name| gone.contains(name));
+    state.routes.config.retain(|route| !by_it(&route.next_hop_interface));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: &str = "
+interfaces:
+- { name: eth0, type: ethernet, state: up }
+- name: bond0
+  type: bond
+  state: up
+  link-aggregation: { mode: active-backup, port: [eth0, eth1] }
+- { name: bond0.100, type: vlan, vlan: { base-iface: bond0, id: 100 } }
+- { name: eth2.5, type: vlan, vlan: { base-iface: eth2, id: 5 } }
+- { name: shop, type: mac-vlan, mac-vlan: { base-iface: eth2.5, mode: bridge } }
+- { name: gone0, state: absent }
+";
+
+    fn seed() -> State {
+        State::parse(SEED).unwrap()
+    }
+
+    #[test]
+    fn what_is_made_is_not_waited_for() {
+        let named: Vec<Nic> = ["eth0", "eth1", "eth2"].map(|name| Nic::Named(name.to_owned())).into();
+        assert_eq!(needed(&seed()).into_iter().collect::<Vec<_>>(), named);
+    }
+
+    #[test]
+    fn the_rest_goes_without_what_is_missing() {
+        let mut state = seed();
+        leave_out(&mut state, &["eth1", "eth2"].map(str::to_owned).into());
+        let names: Vec<&str> = state.interfaces.iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(names, ["eth0", "bond0", "bond0.100", "gone0"]);
+        assert_eq!(state.interface("bond0").unwrap().ports(), Some(&vec!["eth0".to_owned()]));
+    }
+}

@@ -1,0 +1,190 @@
+//! From a declared state to a change that can be made.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Change, Keeper, Launcher, Machinery, Outcome, declared_text};
+use crate::files::File;
+use crate::owner::{Foreign, Owner, Subject, Tool, View, find, taking};
+use crate::unit::{Made, Manifest, host_files, link_file};
+use crate::{Difference, Error, Network, Plan, Result, State, Step, Wanted};
+
+/// First line of `host.yaml`.
+const HEAD: &str = "# The network of this host as last confirmed, brought up at boot by llano host boot.\n\
+                    # llano host apply FILE adds to it, llano host undo takes away.\n";
+
+/// A declared state with what it would change.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The network now.
+    pub before: Network,
+    /// The network that is wanted.
+    pub wanted: Wanted,
+    /// What is different.
+    pub difference: Difference,
+    /// What would be done.
+    pub plan: Plan,
+    /// `host.yaml` as it would be.
+    pub declared: State,
+    /// `host.yaml` as it would be written.
+    pub text: String,
+    /// Whether `host.yaml` is so already.
+    pub is_declared: bool,
+}
+
+/// How a change is to be made.
+#[derive(Clone, Debug, Default)]
+pub struct How {
+    /// In a person's words: `apply bond.yaml`.
+    pub what: String,
+    /// Take it back after this time unless confirmed.
+    pub confirm: Option<Duration>,
+    /// Keep other tools off the interfaces that are touched.
+    pub take: bool,
+}
+
+/// Plans what a state, added to what is declared already, changes.
+///
+/// # Errors
+/// When the state cannot be applied here, or `host.yaml` cannot be read.
+pub fn plan<M: Machinery>(keeper: &mut Keeper<M>, state: &State) -> Result<Planned> {
+    let before = keeper.read()?;
+    let wanted = state.wanted(&before)?;
+    let difference = Difference::of(&before, &wanted);
+    let plan = Plan::new(&before, &wanted)?;
+    let old = keeper.declared()?;
+    let path = keeper.places().declared();
+    let mut declared = match &old {
+        Some(text) => State::parse(text).map_err(|error| Error::record(&path, &error))?,
+        None => State::default(),
+    };
+    declared.overlay(state);
+    let text = format!("{HEAD}{}", declared.to_yaml());
+    let is_declared = old.as_ref() == Some(&text);
+    Ok(Planned { before, wanted, difference, plan, declared, text, is_declared })
+}
+
+impl Planned {
+    /// Whether neither the network nor `host.yaml` would change.
+    pub fn is_nothing(&self) -> bool {
+        self.plan.is_empty() && self.difference.is_empty() && self.is_declared
+    }
+
+    /// The interfaces that are changed, not those that are only spoken of.
+    pub fn touched(&self) -> BTreeSet<&str> {
+        self.plan.steps.iter().flat_map(Step::touches).collect()
+    }
+
+    /// Who else looks after the interfaces that are changed.
+    pub fn owners(&self, view: &View, subjects: &[Subject]) -> Vec<Owner> {
+        let touched = self.touched();
+        let mut subjects: Vec<Subject> =
+            subjects.iter().filter(|subject| touched.contains(subject.name.as_str())).cloned().collect();
+        let new = touched.iter().filter(|name| !self.before.links.contains_key(**name));
+        subjects.extend(new.map(|name| Subject::to_be_made(name)));
+        find(view, &subjects)
+    }
+
+    /// What a person should know though it does not stop the change.
+    pub fn warnings(&self, view: &View, how: &How) -> Vec<String> {
+        let mut warnings = self.wanted.notes.clone();
+        if let Some(foreign) = Foreign::of(view).filter(|_| !how.take) {
+            let adds = |is: fn(&Step) -> bool| self.plan.steps.iter().any(is);
+            let routes = foreign.routes && adds(|step| matches!(step, Step::AddRoute(_)));
+            let rules = foreign.rules && adds(|step| matches!(step, Step::AddRule(_)));
+            if routes || rules {
+                let what = match (routes, rules) {
+                    (true, true) => "routes and rules",
+                    (true, false) => "routes",
+                    _ => "rules",
+                };
+                warnings.push(format!(
+                    "{} takes away {what} of others when it starts anew: --take tells it not to",
+                    Tool::SystemdNetworkd.name()
+                ));
+            }
+        }
+        warnings
+    }
+}
+
+impl Step {
+    /// The interfaces that this step changes.
+    pub fn touches(&self) -> Vec<&str> {
+        match self {
+            Self::AddLink { name, .. } | Self::ChangeLink { name, .. } | Self::DeleteLink { name } => {
+                vec![name]
+            }
+            Self::AddAddress { dev, .. }
+            | Self::DeleteAddress { dev, .. }
+            | Self::SetNeighbour { dev, .. }
+            | Self::DeleteNeighbour { dev, .. } => vec![dev],
+            Self::AddRoute(route) | Self::DeleteRoute(route) => {
+                route.dev.iter().chain(route.hops.iter().map(|hop| &hop.dev)).map(String::as_str).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Makes what was planned.
+///
+/// # Errors
+/// [`Error::Owned`] when another tool looks after an interface and may not, or cannot, be kept off; as
+/// [`Keeper::make`].
+pub fn declare<M: Machinery>(
+    keeper: &mut Keeper<M>,
+    planned: Planned,
+    how: &How,
+    view: &View,
+    subjects: &[Subject],
+    watchdog: Option<&Launcher>,
+) -> Result<Outcome> {
+    let owners = planned.owners(view, subjects);
+    if let Some(owner) = owners.first().filter(|_| !how.take) {
+        return Err(Error::owned(owner));
+    }
+    let mut files = if how.take { taking(view, &owners)?.files } else { Vec::new() };
+    let made = Made::of(&planned.declared);
+    let places = keeper.places().clone();
+    let mut manifest = Manifest::read(&places)?;
+    let permanent = host_files(&view.root, &made);
+    if permanent.iter().any(|file| manifest.has(&file.path)) || is_enabled(&manifest) {
+        files.extend(permanent);
+    } else if view.root.join("run/udev/control").exists() {
+        // udev looks at a link as soon as it is there: what keeps it off must be there before.
+        files.extend(link_file(&view.root.join("run/systemd/network"), &made));
+    }
+    let lasting: Vec<_> = files.iter().filter(|file| !file.path.starts_with(view.root.join("run"))).collect();
+    let replaced =
+        lasting.into_iter().filter(|file| !file.is_there()).map(File::look).collect::<Result<Vec<_>>>()?;
+    manifest.note(&places, &replaced)?;
+    let change = Change {
+        what: how.what.clone(),
+        before: planned.before,
+        wanted: planned.wanted,
+        declared: Some(planned.text),
+        confirm: how.confirm,
+        files,
+    };
+    keeper.make(change, watchdog)
+}
+
+fn is_enabled(manifest: &Manifest) -> bool {
+    manifest.replaced.iter().any(|replaced| replaced.path.extension() == Some("service".as_ref()))
+}
+
+/// `host.yaml` of these places as a state.
+///
+/// # Errors
+/// When it cannot be read, or holds what cannot be applied.
+pub fn declared_state(places: &super::Places) -> Result<Option<State>> {
+    let parse = |text: String| State::parse(&text).map_err(|error| Error::record(&places.declared(), &error));
+    declared_text(places)?.map(parse).transpose()
+}
+
+/// The name that a person knows a file by.
+pub fn words_for(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
