@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Single links in any namespace, and the tree of all of them
     #[command(subcommand)]
     Link(crate::link::Command),
+    /// The network of this host: bonds, VLANs, addresses, declared and kept
+    #[command(subcommand)]
+    Host(crate::host::Command),
     /// Get, keep and return the DHCP leases of this node's containers
     Dhcp(crate::dhcp::Command),
     /// Find out why it does not work: kernel, interfaces, runtime, Kubernetes, switch

@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod complete;
 mod dhcp;
+mod host;
 mod lab;
 mod link;
 mod output;
@@ -36,6 +37,7 @@ fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
     match command {
         Command::Lab(command) => lab::run(command, out),
         Command::Link(command) => link::run(command, out),
+        Command::Host(command) => host::run(command, out),
         Command::Dhcp(command) => dhcp::run(command, out),
         Command::Check(command) => check::run(&command, out),
         Command::Completions { shell } => complete::completions(shell, out),

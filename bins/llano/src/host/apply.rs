@@ -1,0 +1,165 @@
+//! `llano host apply` and `diff`.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::host::State;
+use ::host::keep::{How, Outcome, Planned, declare, plan, words_for};
+use ::host::owner::{Subject, View};
+use anyhow::Context;
+use kernel::Netlink;
+use serde_json::json;
+
+use super::{keeper_telling, launcher, look_after_unfinished};
+use crate::output::{Colour, Out};
+
+/// Make the network what a file says.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  llano host apply bond.yaml --dry-run       what would be changed, step by step
+  llano host apply bond.yaml                 change it; any failure is taken back
+  llano host apply bond.yaml --confirm 60    and take it back after a minute unless
+  llano host confirm                         this is said: for work over ssh
+  llano host show eth0 | llano host apply -
+
+What the file does not say stays as it is. What it says is added to
+/etc/llano/host.yaml, which `llano host enable` has brought up at boot.")]
+pub(crate) struct Apply {
+    /// A file in nmstate's language, - for standard input
+    file: PathBuf,
+    /// Only show what would be changed, and by which steps
+    #[arg(long)]
+    dry_run: bool,
+    /// Take it back after so many seconds unless confirmed
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    confirm: Option<u64>,
+    /// Tell NetworkManager and systemd-networkd to leave the interfaces alone
+    #[arg(long)]
+    take: bool,
+}
+
+/// Show what a file would change.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  llano host diff bond.yaml
+  llano host diff /etc/llano/host.yaml       what has changed since it was confirmed")]
+pub(crate) struct Diff {
+    /// A file in nmstate's language, - for standard input
+    file: PathBuf,
+}
+
+pub(crate) fn apply(args: &Apply, out: &mut Out) -> anyhow::Result<()> {
+    let state = read(&args.file)?;
+    let how = How {
+        what: format!("apply {}", words_for(&args.file)),
+        confirm: args.confirm.map(Duration::from_secs),
+        take: args.take,
+    };
+    change(&state, &how, args.dry_run, out)
+}
+
+/// A line to standard error in one piece, so that lines of two programs do not mix. Nobody may be there to read it.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Shows what a state changes, and makes the change.
+pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> anyhow::Result<()> {
+    // Steps are told as they are done, to those who wait for them; standard output is the result.
+    let quiet = out.is_json() || dry_run;
+    let mut keeper = keeper_telling(move |step| {
+        if !quiet {
+            say(&format!("  {step}\n"));
+        }
+    })?;
+    let view = View::of_this_host();
+    let subjects = Subject::all(&mut Netlink::open()?)?;
+    let planned = plan(&mut keeper, state)?;
+    for warning in planned.warnings(&view, how) {
+        eprintln!("llano: note: {warning}");
+    }
+    if dry_run {
+        return dry(&planned, how, &view, &subjects, out);
+    }
+    if planned.is_nothing() {
+        out.json(&json!({ "changed": false, "difference": planned.difference }))?;
+        return out.line("The network is so already.");
+    }
+    difference(&planned, out)?;
+    // Seen before it is done, not after: it may take a while.
+    out.flush()?;
+    let shown = planned.difference.clone();
+    let outcome = declare(&mut keeper, planned, how, &view, &subjects, Some(&launcher()))?;
+    match outcome {
+        Outcome::Confirmed(number) => {
+            out.json(&json!({ "changed": true, "difference": shown, "change": number }))?;
+            out.line(&format!("done, as change {number}"))
+        }
+        Outcome::Waiting(seconds) => {
+            out.json(&json!({ "changed": true, "difference": shown, "waits": seconds }))?;
+            out.painted(
+                Colour::Strong,
+                &format!("done; taken back in {seconds} s unless you say: llano host confirm"),
+            )
+        }
+    }
+}
+
+fn dry(planned: &Planned, how: &How, view: &View, subjects: &[Subject], out: &mut Out) -> anyhow::Result<()> {
+    let owners = planned.owners(view, subjects);
+    out.json(&json!({
+        "dry_run": true,
+        "difference": planned.difference,
+        "steps": planned.plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "owners": owners,
+    }))?;
+    difference(planned, out)?;
+    for step in &planned.plan.steps {
+        out.line(&format!("would {step}"))?;
+    }
+    for owner in owners.iter().filter(|owner| !how.take || !owner.tool.can_be_kept_off()) {
+        out.painted(Colour::Bad, &format!("would refuse: {}", ::host::Error::owned(owner)))?;
+    }
+    Ok(())
+}
+
+fn difference(planned: &Planned, out: &mut Out) -> anyhow::Result<()> {
+    if planned.difference.is_empty() {
+        return out.line(if planned.is_declared {
+            "Nothing would change."
+        } else {
+            "The network is so already; it is declared now."
+        });
+    }
+    let text = planned.difference.to_string();
+    text.lines().try_for_each(|line| out.line(line))
+}
+
+pub(crate) fn diff(args: &Diff, out: &mut Out) -> anyhow::Result<()> {
+    look_after_unfinished();
+    let state = read(&args.file)?;
+    let current = ::host::Network::read(&mut Netlink::open()?)?;
+    let wanted = state.wanted(&current)?;
+    let difference = ::host::Difference::of(&current, &wanted);
+    out.json(&difference)?;
+    if difference.is_empty() {
+        return out.line("No difference.");
+    }
+    let text = difference.to_string();
+    text.lines().try_for_each(|line| out.line(line))
+}
+
+fn read(path: &Path) -> anyhow::Result<State> {
+    let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = text.with_context(|| format!("cannot read {shown}"))?;
+    State::parse(&text).with_context(|| shown)
+}

@@ -1,0 +1,430 @@
+//! `llano host`: what becomes of a change when its program, its terminal or its watchdog dies.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test ends where it cannot go on.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use lab::{Ephemeral, Host};
+use netns_tests::kill::{Call, calls};
+use netns_tests::{LeakCheck, bin_dir, up};
+use serde_json::Value;
+
+const SPEC: &str = "
+switches:
+  lan: {}
+hosts:
+  host:
+    interfaces:
+      eth0: { switch: lan, addresses: [10.9.0.1/24, \"fd09::1/64\"] }
+      eth1: { switch: lan }
+  peer:
+    interfaces:
+      eth0: { switch: lan, addresses: [10.9.0.2/24, \"fd09::2/64\"] }
+";
+
+/// Changes of everything: a link made, one changed, addresses, a route.
+const WANTED: &str = "
+interfaces:
+- name: eth0
+  type: ethernet
+  mtu: 1400
+  ipv4: { enabled: true, address: [ { ip: 10.9.0.1, prefix-length: 24 }, { ip: 10.9.0.7, prefix-length: 24 } ] }
+- name: shop
+  type: mac-vlan
+  state: up
+  mac-vlan: { base-iface: eth0, mode: bridge }
+  ipv4: { enabled: true, address: [ { ip: 10.50.0.1, prefix-length: 24 } ] }
+routes:
+  config:
+  - { destination: 10.77.0.0/16, next-hop-address: 10.9.0.2, next-hop-interface: eth0 }
+";
+
+/// Longest wait for what happens by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Site {
+    lab: Ephemeral,
+    scratch: tempfile::TempDir,
+    llano: PathBuf,
+}
+
+impl Site {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("wanted.yaml"), WANTED).unwrap();
+        Self { lab: up(SPEC), scratch, llano: bin_dir().join("llano") }
+    }
+
+    fn host(&self) -> &Host {
+        self.lab.host("host").unwrap()
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.scratch.path().join(name).display().to_string()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.host().command(&self.llano).unwrap();
+        command.arg("host").args(args).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {}: {said}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn refused(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[args, &["--output", "json"]].concat())).unwrap()
+    }
+
+    fn sh(&self, script: &str) -> String {
+        let output = self.host().command("sh").unwrap().args(["-ec", script]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{script}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The network as ip(8) tells it, without what the kernel changes by itself.
+    fn network(&self) -> String {
+        let script = "ip -o link; ip -o addr; ip route show table all; ip -6 route show table all; ip rule; ip -6 rule";
+        let text = self.sh(script);
+        let mut lines: Vec<String> = Vec::new();
+        for line in text.lines() {
+            let words: Vec<&str> =
+                line.split_ascii_whitespace().filter(|word| *word != "tentative").collect();
+            let line = words.join(" ");
+            // The shop's number and MAC are new each time it is made; its family's own routes come when DAD is over.
+            let own = line.contains("multicast") || line.contains("anycast") || line.contains("local fe80");
+            if !own && !line.contains("fe80::") {
+                lines.push(line);
+            }
+        }
+        lines.join("\n")
+    }
+
+    fn declared(&self) -> Option<String> {
+        let text = self.sh("cat /etc/llano/host.yaml 2>/dev/null || true");
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn has_shop(&self) -> bool {
+        self.sh("ip -o link").contains("shop@")
+    }
+
+    /// Processes of our program on the host.
+    fn running(&self) -> Vec<String> {
+        let own = self.sh("readlink /proc/self/ns/net");
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let net = std::fs::read_link(entry.path().join("ns/net")).map(|link| link.display().to_string());
+            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            // A watchdog that has just been started is still named after the link it was started by.
+            if net.is_ok_and(|net| net == own.trim()) && ["llano", "exe"].contains(&name.trim()) {
+                found.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        found
+    }
+
+    /// Waits until no program of ours runs on the host, so that nothing goes on.
+    fn settle(&self, when: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let running = self.running();
+            let pending = self.sh("ls /var/lib/llano/host/pending.json 2>/dev/null || true");
+            if running.is_empty() && pending.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{when}: {running:?} still run, {pending:?} is there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_change_is_made_shown_and_undone() {
+    let check = LeakCheck::begin();
+    let site = Site::new();
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    let dry = site.ok(&["apply", &file, "--dry-run"]);
+    assert!(dry.contains("shop") && dry.contains("1400") && dry.contains("10.77.0.0/16"), "{dry}");
+    assert_eq!((site.network(), site.declared()), (before.clone(), None), "a dry run changes nothing");
+    let diff = site.json(&["diff", &file]);
+    assert!(diff["interfaces"]["eth0"].is_array(), "{diff}");
+
+    site.ok(&["apply", &file]);
+    assert!(site.has_shop() && site.sh("ip -o addr show eth0").contains("10.9.0.7/24"));
+    assert!(site.sh("ip route").contains("10.77.0.0/16 via 10.9.0.2"));
+    assert!(site.declared().unwrap().contains("name: shop"));
+    assert!(site.ok(&["apply", &file]).contains("so already"));
+    assert_eq!(site.json(&["history"]).as_array().unwrap().len(), 1);
+    let shown = site.json(&["show", "shop"]);
+    assert_eq!(shown["interfaces"][0]["mac-vlan"]["base-iface"], "eth0");
+    assert!(site.refused(&["show", "nosuch"]).contains("there is no interface nosuch; there are eth0"));
+
+    site.ok(&["undo"]);
+    assert_eq!((site.network(), site.declared()), (before, None));
+    assert_eq!(site.refused(&["undo"]), "llano: there is no change to undo\n");
+    site.settle("after it all");
+    drop(site);
+    check.assert_clean();
+}
+
+#[test]
+fn a_change_that_nobody_confirms_is_taken_back() {
+    let site = Site::new();
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    site.ok(&["apply", &file, "--confirm", "1"]);
+    assert!(site.has_shop());
+    assert_eq!(site.declared(), None, "what is not confirmed is not declared");
+    site.settle("a second later");
+    assert_eq!(site.network(), before);
+    let history = site.json(&["history"]);
+    assert_eq!(history[0]["state"], "rolled back: not confirmed in 1 s", "{history}");
+    let late = site.refused(&["confirm"]);
+    assert!(late.contains("nothing waits to be confirmed: apply wanted.yaml was rolled back"), "{late}");
+
+    site.ok(&["apply", &file, "--confirm", "600"]);
+    assert!(site.refused(&["apply", &file]).contains("waits to be confirmed for another"));
+    site.ok(&["confirm"]);
+    site.settle("once it is confirmed");
+    assert!(site.has_shop() && site.declared().is_some());
+    site.ok(&["undo", "--confirm", "600"]);
+    assert!(!site.has_shop() && site.declared().is_some());
+    assert!(site.ok(&["undo"]).contains("taken back"), "undoing an undo that waits");
+    site.settle("once it is taken back");
+    assert!(site.has_shop());
+}
+
+#[test]
+fn a_terminal_that_closes_ends_the_program_but_not_the_watchdog() {
+    let site = Site::new();
+    let before = site.network();
+    let line = format!(
+        "{} host apply {} --confirm 2; echo applied; sleep 100",
+        site.llano.display(),
+        site.file("wanted.yaml")
+    );
+    let mut script = site.host().command("script").unwrap();
+    let mut terminal = script
+        .args(["-qefc", &line, "/dev/null"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut lines = std::io::BufReader::new(terminal.stdout.take().unwrap());
+    while !said.contains("applied") {
+        let read = std::io::BufRead::read_line(&mut lines, &mut said).unwrap();
+        assert!(read > 0, "{said}");
+    }
+    assert!(site.has_shop());
+    // The terminal goes, and with it everything of its session.
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    assert_eq!(site.running().len(), 1, "the watchdog lives");
+    site.settle("two seconds later");
+    assert_eq!(site.network(), before);
+}
+
+#[test]
+fn the_next_command_does_what_a_killed_watchdog_cannot() {
+    let site = Site::new();
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    let kill = || {
+        let watchdogs = site.running();
+        assert_eq!(watchdogs.len(), 1);
+        site.sh(&format!("kill -9 {}", watchdogs[0]));
+        // What it held is free once it is gone.
+        let end = Instant::now() + PATIENCE;
+        while !site.running().is_empty() {
+            assert!(Instant::now() < end, "{watchdogs:?} does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    site.ok(&["apply", &file, "--confirm", "1"]);
+    kill();
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(site.has_shop(), "nobody is there to take it back");
+    let output = site.run(&["show"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "llano: apply wanted.yaml has been rolled back: not confirmed in 1 s\n");
+    assert_eq!(site.network(), before);
+
+    site.ok(&["apply", &file, "--confirm", "10"]);
+    kill();
+    let output = site.run(&["history"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("waits to be confirmed for another"));
+    assert_eq!(site.running().len(), 1, "it has a watchdog again");
+    site.settle("ten seconds later");
+    assert_eq!(site.network(), before);
+}
+
+/// SIGKILL at every call of an apply. The watchdog gives the old network back, or the new one is whole and declared.
+#[test]
+fn killed_at_every_call() {
+    let site = Site::new();
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    let trace = site.file("trace");
+    let strace = |options: &[&str]| {
+        let mut strace = site.host().command("strace").unwrap();
+        strace.args(["-qq", "-s", "0", "-o", &trace]).args(options).arg(&site.llano);
+        strace
+            .args(["host", "apply", &file])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        strace.output().unwrap()
+    };
+    // Of several runs what every run does: how often it looks at what the kernel does by itself differs.
+    let mut runs: Vec<Vec<Call>> = Vec::new();
+    for _ in 0..3 {
+        let output = strace(&[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        runs.push(calls(&std::fs::read_to_string(&trace).unwrap()));
+        site.ok(&["undo"]);
+        site.settle("between traces");
+        assert_eq!(site.network(), before);
+    }
+    let in_all: Vec<&Call> =
+        runs[0].iter().filter(|call| runs.iter().all(|run| run.contains(call))).collect();
+    // Before the watchdog is made nothing is written down: some calls before, and all after it.
+    let is_fork = |call: &Call| ["clone", "clone3", "vfork", "fork"].contains(&call.name.as_str());
+    let fork = in_all.iter().position(|call| is_fork(call)).expect("it makes a watchdog");
+    let walked = &in_all[fork.saturating_sub(20)..];
+    assert!(walked.len() > 100, "{} calls are no whole apply", walked.len());
+    let (mut old, mut new) = (0, 0);
+    for call in walked {
+        let inject = call.inject();
+        let output = strace(&[&inject[0], &inject[1]]);
+        let killed = call.killed(output.status, &std::fs::read_to_string(&trace).unwrap());
+        let when = format!("killed at {call}");
+        site.settle(&when);
+        if site.has_shop() {
+            new += 1;
+            assert!(site.declared().is_some_and(|text| text.contains("shop")), "{when}: made, not declared");
+            assert!(site.ok(&["apply", &file]).contains("so already"), "{when}: half made");
+            site.ok(&["undo"]);
+            site.settle(&when);
+        } else {
+            old += 1;
+            assert!(killed, "{when}: it was not, and made nothing");
+        }
+        assert_eq!(site.network(), before, "{when}");
+        assert_eq!(site.declared(), None, "{when}");
+    }
+    eprintln!("killed at {} calls: {old} times the old network, {new} times the new one", walked.len());
+    assert!(old > 0 && new > 0);
+}
+
+#[test]
+fn boot_waits_for_a_nic_and_brings_up_what_is_declared() {
+    let site = Site::new();
+    assert!(site.ok(&["boot"]).contains("nothing to do"));
+    site.ok(&["apply", &site.file("wanted.yaml")]);
+    let made = site.network();
+    assert!(site.ok(&["boot"]).contains("already"));
+    // As after a reboot: nothing of it is there.
+    let undo = "ip link del shop; ip link set eth0 mtu 1500; ip addr del 10.9.0.7/24 dev eth0; ip route del 10.77.0.0/16";
+    site.sh(undo);
+    site.ok(&["boot"]);
+    let strip =
+        |text: &str| text.lines().filter(|line| !line.contains("shop")).collect::<Vec<_>>().join("\n");
+    assert_eq!(strip(&site.network()), strip(&made));
+    assert!(site.has_shop());
+
+    // A NIC that is late, and one that never comes.
+    std::fs::write(
+        site.file("late.yaml"),
+        "interfaces: [ { name: eth1, type: ethernet, state: up, mtu: 1450 } ]",
+    )
+    .unwrap();
+    site.ok(&["apply", &site.file("late.yaml")]);
+    site.sh("ip link set eth1 down; ip link set eth1 name late");
+    let boot = site
+        .command(&["boot", "--wait", "20"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut boot = boot;
+    let mut errors = std::io::BufReader::new(boot.stderr.take().unwrap());
+    while !said.contains("waiting up to 20 s for eth1") {
+        assert!(std::io::BufRead::read_line(&mut errors, &mut said).unwrap() > 0, "{said}");
+    }
+    site.sh("ip link set late name eth1");
+    std::io::Read::read_to_string(&mut errors, &mut said).unwrap();
+    assert!(boot.wait().unwrap().success(), "{said}");
+    assert!(site.sh("ip -o link show eth1").contains("mtu 1450"));
+
+    site.sh("ip link set eth1 down; ip link set eth1 name late; ip link del shop");
+    let output = site.run(&["boot", "--wait", "1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("eth1 did not appear in 1 s"), "{said}");
+    assert!(site.has_shop(), "the rest is up: {said}");
+}
+
+#[test]
+fn what_another_tool_looks_after_is_refused_or_taken() {
+    let site = Site::new();
+    assert!(site.ok(&["owners"]).contains("No other tool"));
+    // Stands in for the daemon: a process of its name in this host's namespace.
+    let daemon = site.file("systemd-network");
+    std::fs::copy("/bin/sleep", &daemon).unwrap();
+    let mut daemon = site.host().command(&daemon).unwrap().arg("600").spawn().unwrap();
+    site.sh("printf '[Match]\\nName=eth*\\n[Network]\\nDHCP=yes\\n' > /etc/systemd/network/10-eth.network");
+    let owners = site.json(&["owners"]);
+    assert_eq!(owners[0]["interface"], "eth0", "{owners}");
+    assert_eq!(owners[0]["evidence"], "/etc/systemd/network/10-eth.network");
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    let refused = site.refused(&["apply", &file]);
+    assert!(
+        refused.contains("eth0 belongs to systemd-networkd (/etc/systemd/network/10-eth.network"),
+        "{refused}"
+    );
+    assert!(refused.contains("--take"), "{refused}");
+    assert_eq!(site.network(), before);
+    site.ok(&["apply", &file, "--take"]);
+    assert!(site.sh("cat /etc/systemd/network/00-llano-unmanaged.network").contains("Name=eth0\n"));
+    assert_eq!(site.json(&["owners"])[0]["interface"], "eth1");
+    site.ok(&["undo"]);
+    assert_eq!(site.network(), before);
+    assert_eq!(site.sh("ls /etc/systemd/network").trim(), "10-eth.network");
+    site.ok(&["apply", &file, "--take"]);
+    site.ok(&["disable"]);
+    assert_eq!(site.sh("ls /etc/systemd/network").trim(), "10-eth.network");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in
+        ["apply", "show", "diff", "confirm", "undo", "history", "enable", "disable", "boot", "owners"]
+    {
+        let llano = bin_dir().join("llano");
+        let output = Command::new(llano).args(["host", command, "--help"]).output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            help.contains(&format!("llano host {command}")) && help.contains("Example"),
+            "{command}: {help}"
+        );
+    }
+}
