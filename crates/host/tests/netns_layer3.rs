@@ -237,7 +237,7 @@ fn round_trip(promote: bool, keep_mac: bool) {
     }
     rich(&scratch);
     let (before, shown) = (scratch.read(), scratch.shown());
-    let how = MoveAddress { expiring: true, keep_mac, ..MoveAddress::new("eth0") };
+    let how = MoveAddress { keep_mac, ..MoveAddress::new("eth0") };
     let wanted = how.wanted(&before).unwrap();
     scratch.make_child(&wanted, &how.child());
     let mode = wanted.network.links["eth0"].addr_gen_mode;

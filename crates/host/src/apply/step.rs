@@ -1,5 +1,7 @@
 //! One step as changes of the kernel.
 
+mod usable;
+
 use std::net::IpAddr;
 
 use kernel::arp::ArpPacket;
@@ -24,7 +26,11 @@ pub(super) fn run(netlink: &mut Netlink, step: &Step) -> Result<()> {
         },
         Step::AddAddress { dev, address } => {
             let address = kernel::Address { index: index(netlink, dev)?, ..address.clone() };
-            done(netlink, step, &Change::ReplaceAddress(address))
+            let (at, net, flags) = (address.index, address.net, address.flags);
+            // Before the kernel: what is heard is not older.
+            let usable = usable::Usable::soon(net, flags)?;
+            done(netlink, step, &Change::ReplaceAddress(address))?;
+            usable.map_or(Ok(()), |usable| usable.wait(netlink, at))
         }
         Step::DeleteAddress { dev, address } => {
             let address = kernel::Address { index: index(netlink, dev)?, ..address.clone() };

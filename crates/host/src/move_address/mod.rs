@@ -4,9 +4,12 @@
 //! The move is only a network computed from the current one: everything that the parent had is the child's. Planning,
 //! doing, verifying and taking back are the machinery's.
 
+mod declare;
 mod refuse;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use declare::declare;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,14 +28,12 @@ pub struct MoveAddress {
     pub child: Option<String>,
     /// Exchange the MACs, so that the LAN sees the host under the one it knows.
     pub keep_mac: bool,
-    /// Move addresses with a lifetime too, though nobody may renew them then.
-    pub expiring: bool,
 }
 
 impl MoveAddress {
     /// The child's own MAC by default.
     pub fn new(parent: impl Into<String>) -> Self {
-        Self { parent: parent.into(), child: None, keep_mac: false, expiring: false }
+        Self { parent: parent.into(), child: None, keep_mac: false }
     }
 
     /// The macvlan's name.
@@ -48,6 +49,11 @@ impl MoveAddress {
         }
     }
 
+    /// The macvlan that the address of an interface was moved to.
+    pub fn child_of(network: &Network, parent: &str) -> Option<String> {
+        declare::child_of(network, parent)
+    }
+
     /// Whether the addresses are on the child already.
     pub fn is_done(&self, current: &Network) -> bool {
         let child = current.links.get(&self.child());
@@ -57,7 +63,7 @@ impl MoveAddress {
     }
 
     fn alias(&self) -> String {
-        format!("llano host address of {}", self.parent)
+        alias_of(&self.parent)
     }
 
     /// The network with everything moved. The same network when it is moved already.
@@ -92,6 +98,17 @@ impl MoveAddress {
         Ok(Wanted { network, affected, rules: true, ..Wanted::default() })
     }
 
+    /// What a person should know though it does not stop the move.
+    fn notes(&self, current: &Network) -> Vec<String> {
+        let Some(parent) = current.links.get(&self.parent) else { return Vec::new() };
+        let lent =
+            moved(parent, &self.parent, &self.child()).into_iter().filter_map(|a| Some((a.net, a.valid?)));
+        let note = |(net, left)| {
+            format!("{net} has another {left} s, and nobody is known to renew it on {}", self.child())
+        };
+        lent.map(note).collect()
+    }
+
     fn child_link(&self, parent: &Link, mac: MacAddr) -> Link {
         Link {
             kind: Kind::Macvlan(Macvlan::new(MacvlanMode::Bridge)),
@@ -111,6 +128,11 @@ impl MoveAddress {
     fn refused(&self, why: impl Into<String>) -> Error {
         Error::Move { parent: self.parent.clone(), why: why.into() }
     }
+}
+
+/// What `ip link` shows of the child, and what it is known by.
+fn alias_of(parent: &str) -> String {
+    format!("llano host address of {parent}")
 }
 
 /// The parent without what it had: it neither speaks nor listens for itself.

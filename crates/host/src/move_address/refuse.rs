@@ -60,11 +60,12 @@ pub(super) fn refuse(how: &MoveAddress, current: &Network) -> Result<()> {
                 address.net
             ));
         }
-        let by_dhcp = || current.routes.iter().any(|r| uses(r, parent) && r.route.protocol == RTPROT_DHCP);
-        if address.valid.is_some() && (!how.expiring || by_dhcp()) {
+        // Who renews it while it is running is found by the owners of the interface.
+        let by_dhcp = |route: &crate::Route| uses(route, parent) && route.route.protocol == RTPROT_DHCP;
+        if address.valid.is_some() && current.routes.iter().any(by_dhcp) {
             return no(format!(
                 "{} has a lease: its DHCP client would put it back on {parent}. Let the client serve {child} instead, or \
-                 give the host an address by hand; one with a lifetime of your own moves with --expiring",
+                 give the host an address by hand",
                 address.net
             ));
         }

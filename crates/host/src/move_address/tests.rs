@@ -94,16 +94,15 @@ fn macs_are_exchanged_when_asked() {
 fn what_others_own_is_refused_by_name() {
     let how = MoveAddress::new("eth0");
     let keep = MoveAddress { keep_mac: true, ..how.clone() };
-    let by_hand = MoveAddress { expiring: true, ..how.clone() };
 
     let mut lent = link(Kind::Physical);
     lent.addresses[0].valid = Some(600);
     let mut network = host(lent);
+    assert!(how.wanted(&network).is_ok());
+    assert!(how.notes(&network)[0].starts_with("10.1.0.1/24 has another 600 s"));
+    network.routes[0].route.protocol = RTPROT_DHCP;
     let said = refused(&how, &network);
     assert!(said.contains("10.1.0.1/24") && said.contains("DHCP"), "{said}");
-    assert!(by_hand.wanted(&network).is_ok());
-    network.routes[0].route.protocol = RTPROT_DHCP;
-    assert!(refused(&by_hand, &network).contains("DHCP"));
 
     let mut routed = link(Kind::Physical);
     routed.addresses.push(Address {

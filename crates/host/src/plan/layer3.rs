@@ -88,11 +88,21 @@ pub fn plan(current: &Network, wanted: &Wanted) -> Result<Layer3> {
     let deletes = |step: &Step| matches!(step, Step::DeleteAddress { .. });
     let (first, rest): (Vec<Step>, Vec<Step>) = late.into_iter().partition(deletes);
     first.iter().chain(&rest).for_each(|step| model.step(step));
-    plan.after.extend(first);
-    let announce = || {
-        taken.iter().map(|(dev, addresses)| Step::Announce { dev: dev.clone(), addresses: addresses.clone() })
+    let announce = |v4: bool| {
+        let of =
+            |addresses: &Vec<IpAddr>| addresses.iter().filter(|ip| ip.is_ipv4() == v4).copied().collect();
+        let steps = taken.iter().map(|(dev, all)| Step::Announce { dev: dev.clone(), addresses: of(all) });
+        steps
+            .filter(|step| !matches!(step, Step::Announce { addresses, .. } if addresses.is_empty()))
+            .collect::<Vec<_>>()
     };
-    plan.after.extend(announce());
+    let v4 =
+        |step: &Step| matches!(step, Step::DeleteAddress { address, .. } if address.net.addr().is_ipv4());
+    let (first_v4, first_v6): (Vec<Step>, Vec<Step>) = first.into_iter().partition(v4);
+    for (deletes, v4) in [(first_v4, true), (first_v6, false)] {
+        plan.after.extend(deletes);
+        plan.after.extend(announce(v4));
+    }
     plan.after.extend(after);
     plan.after.extend(rest);
 
@@ -102,7 +112,7 @@ pub fn plan(current: &Network, wanted: &Wanted) -> Result<Layer3> {
     let (before, after) = route_steps(&model.network, wanted);
     plan.after.extend(before.into_iter().chain(after));
     // A frame may be lost.
-    plan.after.extend(announce());
+    plan.after.extend([announce(true), announce(false)].concat());
     refuse_what_cannot_be_made_again(&plan)?;
     Ok(plan)
 }

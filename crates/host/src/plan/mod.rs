@@ -1,6 +1,7 @@
 //! What is to be done, step by step, to turn one network into another.
 
 pub(crate) mod addresses;
+mod exchange;
 pub mod layer3;
 mod links;
 pub mod model;
@@ -171,8 +172,8 @@ impl Plan {
         let mut model = Model::of(current);
         links.before.iter().for_each(|step| model.step(step));
         let layer3 = layer3::plan(&model.network, wanted)?;
-        let announced = announcements(current, wanted);
-        let steps = [links.before, layer3.before, announced, layer3.after, links.after].concat();
+        let before = exchange::give_away(links.before, current);
+        let steps = [before, layer3.before, layer3.after, links.after].concat();
         Ok(Self { steps })
     }
 
@@ -180,23 +181,6 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
-}
-
-/// Addresses that were on another link: the LAN must learn where they are now.
-fn announcements(current: &Network, wanted: &Wanted) -> Vec<Step> {
-    let has = |link: &Link, ip: IpAddr| link.addresses.iter().any(|address| address.net.addr() == ip);
-    let moved = |(dev, link): (&String, &Link)| {
-        let addresses: Vec<IpAddr> = link
-            .addresses
-            .iter()
-            .map(|address| address.net.addr())
-            .filter(|ip| !current.links.get(dev).is_some_and(|old| has(old, *ip)))
-            .filter(|ip| current.links.values().any(|old| has(old, *ip)))
-            .collect();
-        (link.up && !addresses.is_empty()).then(|| Step::Announce { dev: dev.clone(), addresses })
-    };
-    let affected = wanted.network.links.iter().filter(|(dev, _)| wanted.affected.contains(*dev));
-    affected.filter_map(moved).collect()
 }
 
 /// `Some(None)` is written as null, which is not the same as absent.

@@ -75,6 +75,11 @@ pub(crate) fn alike(a: &Route, b: &Route) -> bool {
     settled(a) == settled(b)
 }
 
+/// Whether a route is among others.
+pub(crate) fn is_among(all: &[Route], route: &Route) -> bool {
+    all.iter().any(|other| alike(other, route))
+}
+
 /// Whether two routes compete.
 pub(crate) fn one_place(a: &Route, b: &Route) -> bool {
     place(&a.route) == place(&b.route)

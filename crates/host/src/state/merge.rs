@@ -50,7 +50,9 @@ impl State {
         merge.without_orphans();
         merge.routes()?;
         merge.rules()?;
-        Ok(merge.wanted)
+        let mut wanted = merge.wanted;
+        crate::move_address::declare(&mut wanted)?;
+        Ok(wanted)
     }
 
     /// Interfaces that are found by MAC get the name they have here.

@@ -1,0 +1,187 @@
+//! The host's address moves onto a macvlan and back while TCP streams of both families and both directions are open:
+//! none is reset, none waits longer than 250 ms, and afterwards everything is as it was.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)] // A test ends where it cannot go on.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use host::{MoveAddress, Network, Wanted};
+use kernel::Netlink;
+use lab::{Host, Ping};
+
+const SPEC: &str = "
+switches:
+  lan: {}
+hosts:
+  host:
+    interfaces:
+      eth0: { switch: lan, addresses: [10.9.0.1/24, 10.9.0.7/24, 10.8.0.1/24, \"fd09::1/64\", \"fd09::7/64\"], mac: \"02:00:00:00:09:01\" }
+    gateway: [10.9.0.2, \"fd09::2\"]
+    sysctls:
+      net/ipv4/conf/all/rp_filter: \"1\"
+      net/ipv4/conf/default/rp_filter: \"1\"
+      net/ipv4/conf/eth0/rp_filter: \"1\"
+  peer:
+    interfaces:
+      eth0: { switch: lan, addresses: [10.9.0.2/24, \"fd09::2/64\"], mac: \"02:00:00:00:09:02\" }
+";
+
+/// The issue's bound.
+const WORST: Duration = Duration::from_millis(250);
+
+/// A connection on which the client asks and the server answers, one question at a time.
+struct Stream {
+    what: String,
+    stop: Arc<AtomicBool>,
+    client: JoinHandle<Result<Duration, String>>,
+}
+
+impl Stream {
+    fn open(server: &Host, client: &Host, at: IpAddr) -> Self {
+        let listener = server.run_in(|| TcpListener::bind(SocketAddr::new(at, 0)).unwrap()).unwrap();
+        let to = listener.local_addr().unwrap();
+        let socket =
+            client.run_in(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)).unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        for socket in [&socket, &peer] {
+            socket.set_nodelay(true).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        }
+        std::thread::spawn(move || {
+            let mut buffer = [0; 8];
+            while peer.read_exact(&mut buffer).is_ok() && peer.write_all(&buffer).is_ok() {}
+        });
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = std::thread::spawn({
+            let stop = stop.clone();
+            move || ask(socket, &stop)
+        });
+        Self { what: to.to_string(), stop, client }
+    }
+
+    /// The longest that an answer took.
+    fn worst(self) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        self.client.join().unwrap().unwrap_or_else(|error| panic!("{}: {error}", self.what))
+    }
+}
+
+fn ask(mut socket: TcpStream, stop: &AtomicBool) -> Result<Duration, String> {
+    let mut worst = Duration::ZERO;
+    let mut buffer = [0; 8];
+    while !stop.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        socket.write_all(&[7; 8]).map_err(|error| error.to_string())?;
+        socket.read_exact(&mut buffer).map_err(|error| error.to_string())?;
+        worst = worst.max(begun.elapsed());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(worst)
+}
+
+fn streams(host: &Host, peer: &Host) -> Vec<Stream> {
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    [
+        Stream::open(host, peer, ip("10.9.0.1")),
+        Stream::open(host, peer, ip("10.9.0.7")),
+        Stream::open(host, peer, ip("fd09::1")),
+        Stream::open(peer, host, ip("10.9.0.2")),
+        Stream::open(peer, host, ip("fd09::2")),
+    ]
+    .into()
+}
+
+/// What `ip` shows of a host, without the numbers that run.
+fn shown(host: &Host) -> String {
+    let mut all = String::new();
+    for arguments in [
+        "-4 -d addr show dev eth0",
+        "-6 -d addr show dev eth0",
+        "-4 -d route show table all",
+        "-6 -d route show table all",
+        "-4 rule",
+        "-6 rule",
+    ] {
+        let output = host.command("ip").unwrap().args(arguments.split(' ')).output().unwrap();
+        assert!(output.status.success(), "ip {arguments}");
+        all.push_str(&format!("== {arguments}\n{}", String::from_utf8_lossy(&output.stdout)));
+    }
+    all
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn converge(host: &Host, wanted: &Wanted) {
+    host.run_in(|| {
+        let mut netlink = Netlink::open().unwrap();
+        let mut steps = Vec::new();
+        let done = host::converge(&mut netlink, wanted, &mut |step| steps.push(format!("{step}")));
+        done.unwrap_or_else(|error| panic!("{error}\n{}", steps.join("\n")));
+    })
+    .unwrap();
+}
+
+fn read(host: &Host) -> Network {
+    host.run_in(|| Network::read(&mut Netlink::open().unwrap()).unwrap()).unwrap()
+}
+
+fn there_and_back(keep_mac: bool) {
+    let lab = netns_tests::up(SPEC);
+    let (host, peer) = (lab.host("host").unwrap(), lab.host("peer").unwrap());
+    for address in ["10.9.0.1", "fd09::1"] {
+        Ping::new(address.parse().unwrap()).count(1).timeout(Duration::from_secs(3)).run(peer.net()).unwrap();
+    }
+    let (before, before_shown) = (read(host), shown(host));
+    let how = MoveAddress { keep_mac, ..MoveAddress::new("eth0") };
+    let wanted = how.wanted(&before).unwrap();
+
+    let open = streams(host, peer);
+    std::thread::sleep(Duration::from_millis(300));
+    converge(host, &wanted);
+    std::thread::sleep(Duration::from_secs(1));
+    let worst = open.into_iter().map(|s| (s.what.clone(), s.worst())).collect::<Vec<_>>();
+    eprintln!("keep MAC {keep_mac}, moved: {worst:?}");
+    assert!(worst.iter().all(|(_, worst)| *worst <= WORST), "{worst:?}");
+    let moved = read(host);
+    assert_eq!(moved.links["mv-eth0"].addresses.iter().filter(|a| a.net.addr().is_ipv4()).count(), 3);
+    if keep_mac {
+        assert_eq!(moved.links["mv-eth0"].mac, before.links["eth0"].mac);
+    } else {
+        assert_eq!(moved.links["eth0"].mac, before.links["eth0"].mac);
+    }
+
+    let open = streams(host, peer);
+    std::thread::sleep(Duration::from_millis(300));
+    let back = Wanted { network: before, affected: wanted.affected, rules: true, ..Wanted::default() };
+    converge(host, &back);
+    std::thread::sleep(Duration::from_secs(1));
+    let worst = open.into_iter().map(|s| (s.what.clone(), s.worst())).collect::<Vec<_>>();
+    eprintln!("keep MAC {keep_mac}, back: {worst:?}");
+    assert!(worst.iter().all(|(_, worst)| *worst <= WORST), "{worst:?}");
+    let end = shown(host);
+    if keep_mac {
+        // The link-local routes of a MAC that went and came are the last of their kind.
+        assert_eq!(sorted(&end), sorted(&before_shown));
+    } else {
+        assert_eq!(end, before_shown);
+    }
+}
+
+#[test]
+fn streams_survive_the_move_and_the_way_back() {
+    there_and_back(false);
+}
+
+#[test]
+fn streams_survive_when_the_macs_are_exchanged() {
+    there_and_back(true);
+}
