@@ -118,7 +118,9 @@ impl Topology {
         }
     }
 
-    fn index(&mut self) {
+    pub(crate) fn index(&mut self) {
+        self.children.clear();
+        self.ports.clear();
         let places = self.links.iter().enumerate().map(|(at, node)| (node.id, at));
         self.places = places.collect();
         for node in &mut self.links {
@@ -174,7 +176,7 @@ impl Topology {
 }
 
 impl Node {
-    fn new(namespace: usize, link: Link) -> Self {
+    pub(crate) fn new(namespace: usize, link: Link) -> Self {
         Self {
             id: LinkId { namespace, index: link.index },
             controller: link.master.map(|index| LinkId { namespace, index }),

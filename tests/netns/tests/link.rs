@@ -1,0 +1,428 @@
+//! `llano link add`, `set`, `del`, `source-mac`, `show`, `watch` as they are typed; read back by `ip`.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test ends where it cannot go on.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use kernel::NetNs;
+use lab::{Container, Ephemeral, Host};
+use netns_tests::{LeakCheck, bin_dir, llano_plugins, up};
+use serde_json::{Value, json};
+
+const SPEC: &str = "
+switches: { lan: {}, lan2: {} }
+hosts:
+  host:
+    interfaces:
+      eth0: { switch: lan, addresses: 10.9.0.1/24 }
+      eth1: { switch: lan2 }
+";
+
+fn lab() -> Ephemeral {
+    up(SPEC)
+}
+
+fn llano(host: &Host, words: &str) -> Output {
+    host.command(bin_dir().join("llano")).unwrap().args(words.split(' ')).output().unwrap()
+}
+
+#[track_caller]
+fn ok(host: &Host, words: &str) -> String {
+    let output = llano(host, words);
+    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Must be refused with one line that has this in it.
+#[track_caller]
+fn refused(host: &Host, words: &str, reason: &str) {
+    let output = llano(host, words);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{words}: {said}");
+    assert!(said.contains(reason) && said.lines().count() == 1, "{words}: {said}");
+}
+
+/// `ip -d -j link show` of a namespace, by name; counters and the kernel's own choices are left out.
+fn links(net: &NetNs) -> Vec<Value> {
+    let output = net.run(|| Command::new("ip").args(["-d", "-j", "link"]).output().unwrap()).unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn link(net: &NetNs, name: &str) -> Value {
+    links(net).into_iter().find(|link| link["ifname"] == name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+fn info<'a>(link: &'a Value, key: &str) -> &'a Value {
+    &link["linkinfo"]["info_data"][key]
+}
+
+fn macs(link: &Value) -> BTreeSet<String> {
+    let list = info(link, "macaddr_data").as_array().cloned().unwrap_or_default();
+    list.iter().map(|mac| mac.as_str().unwrap().to_owned()).collect()
+}
+
+fn addresses(net: &NetNs, name: &str) -> Vec<String> {
+    let output =
+        net.run(|| Command::new("ip").args(["-j", "-4", "address", "show", "dev", name]).output().unwrap());
+    let value: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let list = value[0]["addr_info"].as_array().cloned().unwrap_or_default();
+    list.iter().map(|a| format!("{}/{}", a["local"].as_str().unwrap(), a["prefixlen"])).collect()
+}
+
+#[test]
+fn five_modes_are_made_changed_and_deleted() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let web = host.container("web").unwrap();
+    for (mode, more) in [
+        ("bridge", ""),
+        ("private", ""),
+        ("vepa", ""),
+        ("source", " --source-mac 02:00:00:00:09:02 --source-mac 02:00:00:00:09:03"),
+        ("passthru", " --nopromisc"),
+    ] {
+        for (place, net) in [("", host.net()), (" --netns web", web.net())] {
+            ok(host, &format!("link add mv0 --parent eth1 --mode {mode}{more}{place} --bc-queue-len 500 --up"));
+            let made = link(net, "mv0");
+            assert_eq!(info(&made, "mode"), mode, "{made}");
+            assert!(made["flags"].as_array().unwrap().contains(&"UP".into()), "{made}");
+            assert_eq!(info(&made, "bcqueuelen"), 500, "{made}");
+            if mode == "source" {
+                assert_eq!(macs(&made).len(), 2, "{made}");
+            }
+            if mode == "passthru" {
+                assert_eq!(made["address"], link(host.net(), "eth1")["address"]);
+                assert_eq!(link(host.net(), "eth1")["promiscuity"], 0, "nopromisc");
+                ok(host, &format!("link set mv0 --nopromisc off{place}"));
+                assert_eq!(link(host.net(), "eth1")["promiscuity"], 1);
+                ok(host, &format!("link set mv0 --nopromisc on{place}"));
+                assert_eq!(link(host.net(), "eth1")["promiscuity"], 0);
+                refused(host, &format!("link set mv0 --mode bridge{place}"), "no mode from or to passthru");
+            } else {
+                ok(host, &format!("link set mv0 --mode vepa --bc-queue-len 700{place}"));
+                let changed = link(net, "mv0");
+                assert_eq!((info(&changed, "mode"), info(&changed, "bcqueuelen")), (&json!("vepa"), &json!(700)));
+                refused(host, &format!("link set mv0 --mode passthru{place}"), "no mode from or to passthru");
+            }
+            ok(host, &format!("link del mv0{place}"));
+            assert!(links(net).iter().all(|link| link["ifname"] != "mv0"));
+        }
+    }
+}
+
+#[test]
+fn the_list_of_senders_is_changed_and_read_back() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let (one, two, three) = ("02:00:00:00:09:01", "02:00:00:00:09:02", "02:00:00:00:09:03");
+    let set = |macs: &[&str]| macs.iter().map(|mac| (*mac).to_owned()).collect::<BTreeSet<_>>();
+    let now = || macs(&link(host.net(), "mv0"));
+    ok(host, "link add mv0 --parent eth0 --mode source");
+    assert_eq!(now(), set(&[]));
+    ok(host, &format!("link source-mac add mv0 {one} {two} {one}"));
+    assert_eq!(now(), set(&[one, two]));
+    ok(host, &format!("link source-mac del mv0 {one} {three}"));
+    assert_eq!(now(), set(&[two]));
+    ok(host, &format!("link source-mac set mv0 {one} {three}"));
+    assert_eq!(now(), set(&[one, three]));
+    let shown: Value = serde_json::from_str(&ok(host, "link show mv0 --output json")).unwrap();
+    assert_eq!(shown[0]["sourceMacs"].as_array().unwrap().len(), 2, "{shown}");
+    let dry = ok(host, &format!("link source-mac add mv0 {two} --dry-run"));
+    assert!(dry.contains(&format!("ip link set dev mv0 type macvlan macaddr add {two}")), "{dry}");
+    refused(host, "link source-mac add mv0 01:00:5e:00:00:01", "is no sender");
+    assert_eq!(now(), set(&[one, three]), "nothing was changed");
+    ok(host, "link source-mac flush mv0");
+    assert_eq!(now(), set(&[]));
+    ok(host, "link set mv0 --mode bridge");
+    refused(host, &format!("link source-mac add mv0 {one}"), "only mode source has a list of senders");
+    refused(host, &format!("link source-mac add eth0 {one}"), "only a macvlan");
+}
+
+#[test]
+fn a_namespace_has_many_names() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let plugins = llano_plugins();
+    let web = host.container("web").unwrap();
+    let mut sleeper = web.command("sleep").unwrap().arg("1000").spawn().unwrap();
+    // A pod as the kubelet's runtime leaves it in CNI's cache.
+    let conf = json!({"cniVersion": "1.0.0", "name": "lan", "type": "macvlan", "master": "eth0",
+        "ipam": {"type": "static", "addresses": [{"address": "10.9.0.20/24"}]}});
+    web.cni_add(&plugins, &conf, "eth0").unwrap();
+    let id = "f00d".repeat(16);
+    let cache = json!({"kind": "cniCacheV1", "containerId": id, "config": "e30=", "ifName": "eth0", "networkName": "lan",
+        "netns": "/run/netns/web", "result": {"cniVersion": "1.0.0", "ips": []},
+        "cniArgs": [["K8S_POD_NAMESPACE", "shop"], ["K8S_POD_NAME", "web-0"], ["K8S_POD_UID", "u-1"]]});
+    let write = || {
+        std::fs::create_dir_all("/var/lib/cni/results").unwrap();
+        std::fs::write("/var/lib/cni/results/lan-f00d-eth0", cache.to_string()).unwrap();
+        // Torn by a power cut, too long, not JSON: of no use and no harm.
+        std::fs::write("/var/lib/cni/results/torn", &cache.to_string()[..90]).unwrap();
+        std::fs::write("/var/lib/cni/results/noise", [0xff; 64]).unwrap();
+        std::fs::File::create("/var/lib/cni/results/huge").unwrap().set_len(1 << 34).unwrap();
+    };
+    host.run_in(write).unwrap();
+    let pid = sleeper.id().to_string();
+    for text in ["web", "/run/netns/web", pid.as_str(), "f00df00df00d", id.as_str(), "shop/web-0"] {
+        ok(host, &format!("link add mv0 --parent eth0 --netns {text}"));
+        assert_eq!(link(web.net(), "mv0")["ifname"], "mv0", "{text}");
+        ok(host, &format!("link del mv0 --netns {text}"));
+    }
+    refused(host, "link add mv0 --parent eth0 --netns nobody", "is no network namespace");
+    refused(host, "link add mv0 --parent eth0 --netns shop/web-1", "is no network namespace");
+    let tree: Value = serde_json::from_str(&ok(host, "link tree eth0 --output json")).unwrap();
+    let owners: Vec<&str> =
+        tree["namespaces"].as_array().unwrap().iter().map(|n| n["owner"].as_str().unwrap()).collect();
+    assert_eq!(owners, ["host", "pod shop/web-0"], "{tree}");
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
+}
+
+/// All that a refused call might have left: links with addresses, of the host and of the container.
+fn state(host: &Host, container: &Container<'_>) -> Vec<Value> {
+    [host.net(), container.net()]
+        .into_iter()
+        .flat_map(|net| {
+            let run = || Command::new("ip").args(["-d", "-j", "address"]).output().unwrap();
+            let list: Vec<Value> = serde_json::from_slice(&net.run(run).unwrap().stdout).unwrap();
+            list
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_refused_says_why_and_leaves_nothing() {
+    let leaks = LeakCheck::begin();
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let web = host.container("web").unwrap();
+    ok(host, "link add mv0 --parent eth0 --netns web --address 10.9.0.30/24");
+    ok(host, "link add pass --parent eth1 --mode passthru --netns web");
+    ok(host, "link add v0 --type veth --peer v1");
+    let before = state(host, &web);
+    let cases = [
+        ("link add mv0 --parent eth0 --netns web", "there is a link \"mv0\" in web already"),
+        ("link add mv1 --parent eth9", "there is no link \"eth9\" here"),
+        ("link add mv1 --parent eth1", "belongs wholly to pass"),
+        ("link add mv1 --parent eth0 --mode passthru", "needs eth0 for itself"),
+        ("link add mv1 --parent eth0 --mtu 9000", "invalid MTU 9000"),
+        ("link add mv1 --parent eth0 --nopromisc", "only with mode passthru"),
+        ("link add mv1 --parent eth0 --source-mac 02:00:00:00:09:01", "only with mode source"),
+        ("link add mv1 --parent eth0 --mode router", "--mode: unknown macvlan mode"),
+        ("link add mv1 --parent eth0 --id 7", "--id: not for a link of type macvlan"),
+        ("link add mv1", "--parent: a macvlan needs one"),
+        ("link add br0 --type bridge --parent eth0", "a bridge has no parent"),
+        ("link add a/b --parent eth0", "interface name"),
+        ("link add mv1 --parent eth0 --mac 01:00:00:00:00:01", "unicast"),
+        ("link add v2 --type veth --peer v1", "there is a link \"v1\" in that namespace already"),
+        // Made, then refused: taken away again.
+        ("link add mv1 --parent eth0 --netns web --address 10.9.0.31/24 --address 10.9.0.31/24 --up", "EEXIST"),
+        ("link add v2 --type veth --peer v3 --controller eth0", "cannot change link"),
+        // Changed, then refused: changed back.
+        ("link set mv0 --netns web --mac 02:00:00:00:09:77 --mtu 1300 --mode private --alias x --up --address 10.9.0.30/24", "EEXIST"),
+        ("link set mv0 --netns web --mtu 1300 --delete-address 10.9.0.30/24 --delete-address 10.9.0.99/24", "EADDRNOTAVAIL"),
+        ("link set v0 --mtu 1300 --promisc on --arp off --controller eth0", "cannot change link"),
+        ("link set eth0 --mode vepa", "are for macvlans"),
+        ("link set mv0 --netns web", "nothing to change"),
+        ("link del eth0", "would vanish with it"),
+        ("link del lo", "stays"),
+        ("link del nothing", "there is no link"),
+    ];
+    for (words, reason) in cases {
+        refused(host, words, reason);
+        assert_eq!(state(host, &web), before, "{words}");
+    }
+    // A kernel without the module says so; one with it makes the link.
+    let output = llano(host, "link add eth0.7 --type vlan --parent eth0 --id 7");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() || said.contains("this kernel has no links of type vlan"), "{said}");
+    drop(lab);
+    leaks.assert_clean();
+}
+
+#[test]
+fn a_dry_run_does_nothing_and_its_ip_command_does_the_same() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let web = host.container("web").unwrap();
+    let cases = [
+        "link add mv0 --parent eth0 --mode source --source-mac 02:00:00:00:09:01 --bc-queue-len 600 --mtu 1400 --mac 02:00:00:00:09:50 --alias a'b --address 10.9.0.50/24 --up",
+        "link add mv0 --parent eth0 --netns web --mode private --mac 02:00:00:00:09:51 --tx-queue-len 77",
+        "link add mv0 --parent eth1 --netns web --mode passthru --nopromisc --up",
+        "link add mv0 --type veth --peer mv1 --peer-netns web --mac 02:00:00:00:09:52",
+        "link add mv0 --type bridge --mac 02:00:00:00:09:53 --mtu 1300 --up",
+    ];
+    // Indices grow, generated link-local addresses follow MACs: both are of no interest.
+    let facts = || {
+        let mut all = links(host.net());
+        all.extend(links(web.net()));
+        for link in &mut all {
+            let object = link.as_object_mut().unwrap();
+            for key in ["ifindex", "operstate", "flags"] {
+                object.remove(key);
+            }
+            if object["ifname"] == "mv1" {
+                object.remove("address");
+                object.remove("link_index");
+            }
+            if let Some(data) = object.get_mut("linkinfo").and_then(|info| info.get_mut("info_data")) {
+                // A bridge's timers and identifiers.
+                data.as_object_mut().unwrap().retain(|key, _| !key.contains("timer") && !key.contains("id"));
+            }
+        }
+        all
+    };
+    let empty = facts();
+    for words in cases {
+        let dry: Value = serde_json::from_str(&ok(host, &format!("{words} --dry-run --output json"))).unwrap();
+        assert_eq!(facts(), empty, "a dry run of {words} did something");
+        ok(host, words);
+        let made = facts();
+        assert_ne!(made, empty, "{words}");
+        let netns = if words.contains("--netns web") { " --netns web" } else { "" };
+        ok(host, &format!("link del mv0{netns}"));
+        for line in dry["ip"].as_array().unwrap() {
+            let line = line.as_str().unwrap();
+            let output = host.command("sh").unwrap().args(["-c", line]).output().unwrap();
+            assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        assert_eq!(facts(), made, "{words}: {dry}");
+        ok(host, &format!("link del mv0{netns}"));
+        assert_eq!(facts(), empty);
+    }
+}
+
+/// A program that prints line by line, ended with the test.
+struct Printer {
+    child: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Printer {
+    fn start(host: &Host, words: &str) -> Self {
+        let mut command = host.command(bin_dir().join("llano")).unwrap();
+        let command = command.args(words.split(' ')).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (tell, lines) = std::sync::mpsc::channel();
+        let told = [
+            Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        for stream in told {
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let _ = tell.send(line);
+                }
+            });
+        }
+        Printer { child, lines }
+    }
+
+    /// The next line that has this in it.
+    fn wait_for(&self, part: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(20);
+        let mut seen = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if line.contains(part) {
+                return line;
+            }
+            seen.push(line);
+        }
+        panic!("no line has {part:?}: {seen:#?}");
+    }
+}
+
+impl Drop for Printer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn watch_tells_what_happens() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let text = Printer::start(host, "link watch");
+    let lines = Printer::start(host, "link watch mv0 --output json");
+    text.wait_for("watching 3 links here");
+    lines.wait_for("watching");
+    ok(host, "link add mv0 --parent eth0 --mac 02:00:00:00:09:60");
+    text.wait_for(" mv0: added");
+    ok(host, "link set mv0 --mtu 1400 --mode private --mac 02:00:00:00:09:61");
+    text.wait_for("mtu 1500 → 1400");
+    ok(host, "link set mv0 --address 10.9.0.60/24 --up");
+    text.wait_for("mv0: address 10.9.0.60/24 added");
+    ok(host, "link set eth1 --alias hello");
+    text.wait_for("eth1: alias none → hello");
+    ok(host, "link set mv0 --rename mv1 --down");
+    text.wait_for("name mv0 → mv1");
+    ok(host, "link del mv1");
+    text.wait_for("mv1: deleted");
+    let event = |part: &str| serde_json::from_str::<Value>(&lines.wait_for(part)).unwrap();
+    let added = event("\"added\"");
+    assert!(added["name"] == "mv0" && added["time"].as_u64().unwrap() > 1_600_000_000_000, "{added}");
+    let changed = event("\"mtu\"");
+    assert!(changed["event"] == "changed", "{changed}");
+    assert_eq!(event("addressAdded")["address"], "10.9.0.60/24");
+    assert_eq!(event("\"mv1\"")["changes"][0]["from"], "mv0", "a link is followed to its new name");
+}
+
+#[test]
+fn the_watched_tree_is_drawn_again() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let tree = Printer::start(host, "link tree --watch");
+    tree.wait_for("eth0");
+    ok(host, "link add mv0 --parent eth0");
+    tree.wait_for("└─ mv0");
+    // A namespace that was not there when it began.
+    let late = host.container("late").unwrap();
+    ok(host, "link add net1 --parent eth0 --netns late");
+    assert!(tree.wait_for("net1").contains("netns late"));
+    ok(host, "link set net1 --netns late --mode private");
+    tree.wait_for("macvlan private");
+    late.delete().unwrap();
+    ok(host, "link del mv0");
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut drawn = Vec::new();
+    // The last picture has neither.
+    loop {
+        assert!(Instant::now() < end, "{drawn:#?}");
+        match tree.lines.recv_timeout(Duration::from_secs(20)) {
+            Ok(line) if line.starts_with("LINK") => drawn.clear(),
+            Ok(line) if line.starts_with("eth1") && !drawn.iter().any(|l: &String| l.contains("mv0") || l.contains("net1")) => return,
+            Ok(line) => drawn.push(line),
+            Err(_) => panic!("{drawn:#?}"),
+        }
+    }
+}
+
+#[test]
+fn names_and_aliases_of_others_are_harmless() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let web = host.container("web").unwrap();
+    for (name, alias) in [("a<b&\"'>", "]]><script>\n\x1b[2J"), ("\x01\x1b[31m", "\\N{};-->")] {
+        let status = host
+            .command("ip")
+            .unwrap()
+            .args(["link", "add", "link", "eth0", "name", "tmp0", "netns", "web", "type", "macvlan"])
+            .status();
+        assert!(status.unwrap().success());
+        let mut socket = kernel::Netlink::open_in(web.net()).unwrap();
+        let index = socket.index_of("tmp0").unwrap().unwrap();
+        let set = kernel::SetLink { name: Some(name.into()), alias: Some(alias.into()), ..Default::default() };
+        socket.apply(&kernel::Change::SetLink { index, set }).unwrap();
+    }
+    for words in ["link tree", "link show --netns web", "link tree --output dot", "link tree --output svg"] {
+        let text = ok(host, words);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{words}: {text:?}");
+        assert!(!text.contains("<script>") || !words.contains("svg"), "{text}");
+    }
+    let json: Value = serde_json::from_str(&ok(host, "link tree --output json")).unwrap();
+    assert!(json["links"].as_array().unwrap().iter().any(|link| link["name"] == "a<b&\"'>"), "{json}");
+}
