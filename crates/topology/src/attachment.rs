@@ -24,7 +24,7 @@ pub struct Attachment {
 #[derive(Debug)]
 pub(crate) struct Cached {
     pub(crate) attachment: Attachment,
-    /// Path of the namespace at the time.
+    /// Path of the namespace at the time; empty when the cache does not tell.
     pub(crate) netns: String,
     pub(crate) written: Option<SystemTime>,
 }
@@ -40,9 +40,16 @@ pub(crate) fn read(dir: &Path) -> Vec<Cached> {
 
 fn parse(bytes: &[u8]) -> Option<(Attachment, String)> {
     let cached = cni::cache::parse(bytes).ok()?;
-    if cached.netns.is_empty() || cached.ifname.is_empty() {
+    if cached.container_id.is_empty() || cached.ifname.is_empty() {
         return None;
     }
+    // Before libcni 1.2 only the result says where.
+    let interfaces = cached.result.as_ref().map_or(&[][..], |result| &result.interfaces);
+    let sandbox = interfaces.iter().find(|known| known.name == cached.ifname && !known.sandbox.is_empty());
+    let netns = match sandbox {
+        Some(interface) if cached.netns.is_empty() => interface.sandbox.clone(),
+        _ => cached.netns,
+    };
     let arg = |key: &str| {
         let found = cached.args.iter().find(|(name, _)| name == key);
         found.map(|(_, value)| value.clone()).unwrap_or_default()
@@ -52,9 +59,10 @@ fn parse(bytes: &[u8]) -> Option<(Attachment, String)> {
         network: cached.network,
         container_id: cached.container_id,
         ifname: cached.ifname,
-        pod: Some(pod).filter(|pod| !pod.name.is_empty()),
+        // podman gives its containers' names as pods' too, without a namespace.
+        pod: Some(pod).filter(|pod| !pod.name.is_empty() && !pod.namespace.is_empty()),
     };
-    Some((attachment, cached.netns))
+    Some((attachment, netns))
 }
 
 #[cfg(test)]
@@ -70,6 +78,14 @@ mod tests {
         let (attachment, netns) = parse(FILE.as_bytes()).unwrap();
         let pod = Pod { namespace: "shop".into(), name: "web-0".into(), uid: "u".into() };
         assert_eq!((attachment.pod, netns.as_str()), (Some(pod), "/run/netns/cni-1"));
+    }
+
+    #[test]
+    fn old_caches_have_the_path_in_their_result() {
+        let text = r#"{"kind":"cniCacheV1","containerId":"default-a","config":"e30=","ifName":"eth0","networkName":"lan",
+            "result":{"cniVersion":"0.3.0","interfaces":[{"name":"eth0","sandbox":"/proc/7/ns/net"}]}}"#;
+        let (attachment, netns) = parse(text.as_bytes()).unwrap();
+        assert_eq!((attachment.container_id.as_str(), netns.as_str()), ("default-a", "/proc/7/ns/net"));
     }
 
     #[test]

@@ -116,7 +116,11 @@ impl Search {
 
     fn attachments(&mut self) {
         for cached in attachment::read(Path::new(cni::cache::DEFAULT_DIR)) {
-            let Some(inode) = self.inode_of(&cached.netns, cached.written) else { continue };
+            let by_path = self.inode_of(&cached.netns, cached.written);
+            let by_container = || self.of_container(&cached.attachment.container_id);
+            let Some(inode) = by_path.or_else(|| by_container().filter(|_| cached.netns.is_empty())) else {
+                continue;
+            };
             let Some(namespace) = self.found.get_mut(&inode) else { continue };
             let attachment = cached.attachment;
             if let Some(pod) = &attachment.pod
@@ -143,6 +147,15 @@ impl Search {
                 namespace.process = process::name(pid).map(|name| Process { pid, name });
             }
         }
+    }
+
+    /// The namespace of a container that is known already; `ctr` writes `NAMESPACE-ID`.
+    fn of_container(&self, id: &str) -> Option<u64> {
+        let is = |known: &Container| {
+            id.strip_suffix(known.id.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
+        };
+        let of = |namespace: &&Namespace| namespace.container.as_ref().is_some_and(is);
+        self.found.values().find(of).map(|namespace| namespace.id.inode)
     }
 
     /// The namespace that a cache's path means now.

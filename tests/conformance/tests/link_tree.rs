@@ -66,6 +66,19 @@ fn truth(net: &NetNs) -> BTreeSet<String> {
     links.iter().map(line).collect()
 }
 
+/// What `ip` says, and what the tree says between two answers of `ip` that are equal: the kernel tells of a carrier some
+/// time after it is there.
+fn settled(nets: &[NetNs], tree: impl Fn() -> String) -> (BTreeSet<String>, Value) {
+    for _ in 0..50 {
+        let before: BTreeSet<String> = nets.iter().flat_map(truth).collect();
+        let tree = tree();
+        if nets.iter().flat_map(truth).collect::<BTreeSet<_>>() == before {
+            return (before, serde_json::from_str(&tree).unwrap());
+        }
+    }
+    panic!("the links do not come to rest");
+}
+
 /// What the tree says of the links of these namespaces, in the same lines.
 fn told(tree: &Value, inodes: &BTreeSet<u64>) -> BTreeSet<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -120,10 +133,7 @@ fn every_link_of_two_hosts_has_its_owner_and_its_parent() {
     nets.extend([a.net(), b.net(), web.net(), db.net()].map(NetNs::clone));
     let inodes: BTreeSet<u64> = nets.iter().map(inode).collect();
     for host in [host1, host2] {
-        let before: BTreeSet<String> = nets.iter().flat_map(truth).collect();
-        let tree: Value = serde_json::from_str(&llano(host, &["link", "tree", "--output", "json"])).unwrap();
-        let after: BTreeSet<String> = nets.iter().flat_map(truth).collect();
-        assert_eq!(before, after, "the lab stands still");
+        let (before, tree) = settled(&nets, || llano(host, &["link", "tree", "--output", "json"]));
         assert_eq!(told(&tree, &inodes), before, "seen from {}", host.name());
 
         let owners: BTreeMap<u64, String> = tree["namespaces"]

@@ -6,6 +6,7 @@ mod process;
 mod report;
 mod samples;
 mod site;
+mod tree;
 
 use crate::need::{self, Job};
 use crate::{dist, run};
@@ -21,6 +22,8 @@ enum Name {
     Cni,
     /// A bond, two VLANs and two macvlans in a virtual machine: `llano host apply` against `ip -batch`
     Host,
+    /// 1,000 macvlans in 200 namespaces: `llano link tree` against a loop over `ip netns`
+    Tree,
 }
 
 #[derive(clap::Args)]
@@ -54,7 +57,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.name {
         Name::Cni => cni(args),
         Name::Host => host(args),
+        Name::Tree => tree(args),
     }
+}
+
+/// Measured in namespaces of this process.
+fn tree(args: &Args) -> Result<()> {
+    let target = run::target_dir()?;
+    if !args.built {
+        need::apt(&[Job::Bench])?;
+        dist::run()?;
+    }
+    if !need::is_root() {
+        return again_as_root();
+    }
+    let site = site::Site::enter(&target.join(format!("bench-{}", std::process::id())))?;
+    let scenario = tree::measure(&site, &target.join("dist/llano"), args.runs.min(20).into())?;
+    if args.json {
+        println!("{:#}", report::json("tree", args.runs.into(), std::slice::from_ref(&scenario)));
+    } else {
+        print!("{}", scenario.text());
+    }
+    if args.check && scenario.budgets.iter().any(|budget| !budget.holds()) {
+        bail!("a budget is missed");
+    }
+    Ok(())
 }
 
 /// Measured inside a virtual machine, by the program that the tests' package has for it.

@@ -192,8 +192,10 @@ fn of(args: &Set, link: &Link, macvlan: &Macvlan) -> anyhow::Result<MacvlanSet> 
     })
 }
 
-fn apply(args: &Set, link: &Link, set: SetLink, place: &mut Place) -> anyhow::Result<()> {
+fn apply(args: &Set, link: &Link, mut set: SetLink, place: &mut Place) -> anyhow::Result<()> {
     let index = link.index;
+    // Up comes last, so that what is refused has not been up for a moment.
+    let up = set.up.take_if(|up| *up);
     if set != SetLink::default() {
         place.socket.apply(&Change::SetLink { index, set })?;
     }
@@ -202,6 +204,9 @@ fn apply(args: &Set, link: &Link, set: SetLink, place: &mut Place) -> anyhow::Re
     }
     for address in &args.address {
         place.socket.apply(&Change::AddAddress(Address::new(index, *address)))?;
+    }
+    if up.is_some() {
+        place.socket.apply(&Change::SetLink { index, set: SetLink::up() })?;
     }
     Ok(())
 }
