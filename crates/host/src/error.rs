@@ -133,6 +133,21 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// A link that would go carries interfaces of containers.
+    #[error(
+        "{link} carries {interface} of {owner}{}: they would go with it, and no roll back makes them again; remove those containers first, or say --lose-containers",
+        if *.others > 0 { format!(" and {others} more") } else { String::new() }
+    )]
+    Carries {
+        /// The link.
+        link: String,
+        /// The first interface on it.
+        interface: String,
+        /// Whose that is.
+        owner: String,
+        /// How many more there are.
+        others: usize,
+    },
     /// The watchdog did not start, and without it nothing is changed.
     #[error("the watchdog that takes a change back did not start: {reason}; nothing was changed")]
     Watchdog {

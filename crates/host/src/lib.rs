@@ -5,6 +5,7 @@
 //! back is only an earlier network that is wanted again.
 
 mod apply;
+pub mod carried;
 mod difference;
 mod error;
 pub mod files;

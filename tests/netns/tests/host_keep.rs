@@ -428,3 +428,24 @@ fn every_command_has_help_with_an_example() {
         );
     }
 }
+
+/// A container's macvlan goes with its parent, and no roll back makes it again: not without a word.
+#[test]
+fn what_containers_hang_on_is_not_taken_away_unasked() {
+    let site = Site::new();
+    let container = site.host().container("web").unwrap();
+    site.sh(&format!(
+        "ip link add br9 type bridge && ip link set br9 up && ip link add link br9 name lan9 netns {} type macvlan mode bridge",
+        container.path().display()
+    ));
+    std::fs::write(site.file("gone.yaml"), "interfaces: [ { name: br9, state: absent } ]").unwrap();
+    let file = site.file("gone.yaml");
+    let said = site.refused(&["apply", &file]);
+    assert!(said.contains("br9 carries lan9 of") && said.contains("--lose-containers"), "{said}");
+    assert!(site.sh("ip -o link").contains("br9"));
+    let dry = site.json(&["apply", &file, "--dry-run"]);
+    assert_eq!(dry["containers"][0]["interface"], "lan9", "{dry}");
+    assert!(site.ok(&["apply", &file, "--dry-run"]).contains("would refuse: br9 carries lan9"));
+    site.ok(&["apply", &file, "--lose-containers"]);
+    assert!(!site.sh("ip -o link").contains("br9"));
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::host::State;
+use ::host::carried::refuse;
 use ::host::keep::{How, Outcome, Planned, declare, plan, words_for};
 use ::host::owner::{Subject, View};
 use anyhow::Context;
@@ -38,6 +39,9 @@ pub(crate) struct Apply {
     /// Tell NetworkManager and systemd-networkd to leave the interfaces alone
     #[arg(long)]
     take: bool,
+    /// Go on though containers lose interfaces with a link that is removed or made again
+    #[arg(long)]
+    lose_containers: bool,
 }
 
 /// Show what a file would change.
@@ -57,6 +61,7 @@ pub(crate) fn apply(args: &Apply, out: &mut Out) -> anyhow::Result<()> {
         what: format!("apply {}", words_for(&args.file)),
         confirm: args.confirm.map(Duration::from_secs),
         take: args.take,
+        lose_containers: args.lose_containers,
     };
     change(&state, &how, args.dry_run, out)
 }
@@ -110,11 +115,13 @@ pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> 
 
 fn dry(planned: &Planned, how: &How, view: &View, subjects: &[Subject], out: &mut Out) -> anyhow::Result<()> {
     let owners = planned.owners(view, subjects);
+    let carried = planned.carried()?;
     out.json(&json!({
         "dry_run": true,
         "difference": planned.difference,
         "steps": planned.plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "owners": owners,
+        "containers": carried,
     }))?;
     difference(planned, out)?;
     for step in &planned.plan.steps {
@@ -122,6 +129,10 @@ fn dry(planned: &Planned, how: &How, view: &View, subjects: &[Subject], out: &mu
     }
     for owner in owners.iter().filter(|owner| !how.take || !owner.tool.can_be_kept_off()) {
         out.painted(Colour::Bad, &format!("would refuse: {}", ::host::Error::owned(owner)))?;
+    }
+    if let Err(error) = refuse(&carried) {
+        let would = if how.lose_containers { "said to go on though" } else { "would refuse:" };
+        out.painted(Colour::Bad, &format!("{would} {error}"))?;
     }
     Ok(())
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use topology::Topology;
+
 use super::{Change, Keeper, Launcher, Machinery, Outcome, declared_text};
+use crate::carried::{self, Carried};
 use crate::files::File;
 use crate::owner::{Foreign, Owner, Subject, Tool, View, find, taking};
 use crate::unit::{Made, Manifest, host_files, link_file};
@@ -42,6 +45,8 @@ pub struct How {
     pub confirm: Option<Duration>,
     /// Keep other tools off the interfaces that are touched.
     pub take: bool,
+    /// Go on though containers lose interfaces with a link.
+    pub lose_containers: bool,
 }
 
 /// Plans what a state, added to what is declared already, changes.
@@ -84,6 +89,15 @@ impl Planned {
         let new = touched.iter().filter(|name| !self.before.links.contains_key(**name));
         subjects.extend(new.map(|name| Subject::to_be_made(name)));
         find(view, &subjects)
+    }
+
+    /// What containers would lose.
+    ///
+    /// # Errors
+    /// When the host's namespaces cannot be read.
+    pub fn carried(&self) -> Result<Vec<Carried>> {
+        // Reading every namespace is worth it only then.
+        if self.plan.uproots() { Ok(self.plan.carried(&Topology::read()?)) } else { Ok(Vec::new()) }
     }
 
     /// What a person should know though it does not stop the change.
@@ -131,8 +145,8 @@ impl Step {
 /// Makes what was planned.
 ///
 /// # Errors
-/// [`Error::Owned`] when another tool looks after an interface and may not, or cannot, be kept off; as
-/// [`Keeper::make`].
+/// [`Error::Owned`] when another tool looks after an interface and may not, or cannot, be kept off;
+/// [`Error::Carries`] when containers would lose interfaces; as [`Keeper::make`].
 pub fn declare<M: Machinery>(
     keeper: &mut Keeper<M>,
     planned: Planned,
@@ -144,6 +158,9 @@ pub fn declare<M: Machinery>(
     let owners = planned.owners(view, subjects);
     if let Some(owner) = owners.first().filter(|_| !how.take) {
         return Err(Error::owned(owner));
+    }
+    if !how.lose_containers {
+        carried::refuse(&planned.carried()?)?;
     }
     let mut files = if how.take { taking(view, &owners)?.files } else { Vec::new() };
     let made = Made::of(&planned.declared);
