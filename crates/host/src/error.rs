@@ -119,6 +119,14 @@ pub enum Error {
         /// Its record.
         path: PathBuf,
     },
+    /// What is declared already and what is to be added cannot both be.
+    #[error("with what {path} declares already: {error}; say in the file what becomes of that", path = .path.display())]
+    Contradiction {
+        /// `host.yaml`.
+        path: PathBuf,
+        /// What cannot be.
+        error: Box<Error>,
+    },
     /// Another tool looks after an interface.
     #[error("{interface} belongs to {tool} ({evidence} {says}): {remedy}", evidence = .evidence.display())]
     Owned {

@@ -414,6 +414,207 @@ fn what_another_tool_looks_after_is_refused_or_taken() {
     daemon.wait().unwrap();
 }
 
+/// The NIC that a change touched is pulled out while it waits: the rest comes back all the same.
+#[test]
+fn a_link_that_dies_meanwhile_does_not_stop_the_rest_from_coming_back() {
+    let site = Site::new();
+    let wanted = "
+interfaces:
+- { name: eth0, type: ethernet, mtu: 1400 }
+- { name: eth1, type: ethernet, mtu: 1300, state: up }
+- { name: on1, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } }
+routes:
+  config: [ { destination: 10.77.0.0/16, next-hop-address: 10.9.0.2, next-hop-interface: eth0 } ]
+";
+    std::fs::write(site.file("both.yaml"), wanted).unwrap();
+    // What is confirmed already stands on it too.
+    let first = "interfaces: [ { name: on1, type: mac-vlan, state: up, mac-vlan: { base-iface: eth1, mode: private } } ]";
+    std::fs::write(site.file("first.yaml"), first).unwrap();
+    site.ok(&["apply", &site.file("first.yaml")]);
+    site.ok(&["apply", &site.file("both.yaml"), "--confirm", "1"]);
+    site.sh("ip link del eth1");
+    site.settle("a second later");
+    assert!(!site.sh("ip route").contains("10.77.0.0/16"));
+    assert!(site.sh("ip -o link show eth0").contains("mtu 1500"));
+    let history = site.json(&["history"]);
+    assert_eq!(history[1]["state"], "rolled back: not confirmed in 1 s", "{history}");
+}
+
+/// The second waits for the first, and plans on what that left.
+#[test]
+fn of_two_at_once_the_second_waits() {
+    let site = Site::new();
+    let mut running = Vec::new();
+    for number in 1..=4 {
+        let file = site.file(&format!("{number}.yaml"));
+        let text = format!(
+            "interfaces: [ {{ name: m{number}, type: mac-vlan, state: up, mac-vlan: {{ base-iface: eth0, mode: bridge }} }} ]"
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut apply = site.command(&["apply", &file]);
+        running.push(apply.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    }
+    for apply in running {
+        let output = apply.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let declared = site.declared().unwrap();
+    for number in 1..=4 {
+        assert!(declared.contains(&format!("name: m{number}\n")), "{declared}");
+        assert!(site.sh("ip -o link").contains(&format!("m{number}@eth0")));
+    }
+    assert_eq!(site.json(&["history"]).as_array().unwrap().len(), 4);
+}
+
+/// Who has the lock is stopped, another waits, the first is killed: its change is taken back, then the other's is made.
+#[test]
+fn a_lock_whose_holder_dies_is_free_and_its_change_taken_back() {
+    let site = Site::new();
+    let before = site.network();
+    let mut strace = site.host().command("strace").unwrap();
+    // Stops at the last write of a record: everything is made, nothing confirmed.
+    strace.args([
+        "-qq",
+        "-o",
+        &site.file("trace"),
+        "-e",
+        "inject=renameat,rename,renameat2:signal=SIGSTOP:when=1",
+    ]);
+    strace.arg(&site.llano).args(["host", "apply", &site.file("wanted.yaml")]);
+    let mut strace = strace.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let end = Instant::now() + PATIENCE;
+    while site.sh("ls /var/lib/llano/host/pending.json 2>/dev/null || true").is_empty() {
+        assert!(Instant::now() < end, "it does not come to its record");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let holder = site.sh("cat /var/lib/llano/host/lock").trim().to_owned();
+    let other =
+        "interfaces: [ { name: other, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } } ]";
+    std::fs::write(site.file("other.yaml"), other).unwrap();
+    let mut apply = site.command(&["apply", &site.file("other.yaml")]);
+    let mut apply = apply.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let mut errors = std::io::BufReader::new(apply.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut errors, &mut said).unwrap();
+    assert_eq!(said, format!("llano: waiting for another llano host (process {holder})\n"));
+    site.sh(&format!("kill -9 {holder}"));
+    std::io::Read::read_to_string(&mut errors, &mut said).unwrap();
+    assert!(apply.wait().unwrap().success(), "{said}");
+    strace.wait().unwrap();
+    site.settle("after both");
+    let history = site.json(&["history"]);
+    let killed = "rolled back: the program that made it was ended before it was done";
+    assert_eq!((&history[0]["state"], &history[1]["state"]), (&killed.into(), &"holds".into()), "{history}");
+    site.ok(&["undo"]);
+    assert_eq!(site.network(), before);
+}
+
+/// Nobody listens to what it says: that does not stop it in the middle.
+#[test]
+fn a_reader_who_goes_does_not_decide() {
+    let site = Site::new();
+    site.sh(&format!(
+        "{0} host apply {1} 2>&1 | true; {0} host apply {1} >&- 2>&-",
+        site.llano.display(),
+        site.file("wanted.yaml")
+    ));
+    site.settle("after it");
+    assert!(site.has_shop() && site.declared().unwrap().contains("shop"));
+}
+
+/// Damaged files, a full disk, a kind that the kernel refuses: as much as can be is brought up, and it is told.
+#[test]
+fn boot_brings_up_what_it_can() {
+    let site = Site::new();
+    let told = |output: &Output| String::from_utf8(output.stderr.clone()).unwrap();
+    site.ok(&["apply", &site.file("wanted.yaml")]);
+    let away = "ip link del shop; ip link set eth0 mtu 1500; ip addr del 10.9.0.7/24 dev eth0; ip route flush 10.77.0.0/16";
+    let whole = site.declared().unwrap();
+
+    site.sh(&format!("{away}; : > /etc/llano/host.yaml"));
+    let output = site.run(&["boot"]);
+    assert!(told(&output).contains("host.yaml is not a record of this program: it is empty"), "{output:?}");
+    assert!(told(&output).contains("taking what change 1 declared instead"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(site.has_shop() && site.sh("ip route").contains("10.77.0.0/16"));
+
+    // The records' directory is a file: nothing can be written there.
+    std::fs::write(site.file("whole.yaml"), &whole).unwrap();
+    site.sh(&format!(
+        "{away}; cp {} /etc/llano/host.yaml; mv /var/lib/llano/host /var/lib/llano/aside; touch /var/lib/llano/host",
+        site.file("whole.yaml")
+    ));
+    let output = site.run(&["boot"]);
+    assert!(told(&output).contains("going on without the records"), "{output:?}");
+    assert!(output.status.success() && site.has_shop(), "{output:?}");
+    site.sh("rm /var/lib/llano/host; mv /var/lib/llano/aside /var/lib/llano/host");
+
+    // One part that cannot be: the others are up.
+    site.sh(&format!("{away}; cp {} /etc/llano/host.yaml", site.file("whole.yaml")));
+    let bad = "\n- { name: bad, type: mac-vlan, state: up, mtu: 9000, mac-vlan: { base-iface: eth1, mode: bridge } }";
+    let text = whole.replacen("interfaces:", &format!("interfaces:{bad}"), 1);
+    std::fs::write(site.file("bad.yaml"), text).unwrap();
+    site.sh(&format!("cp {} /etc/llano/host.yaml", site.file("bad.yaml")));
+    let output = site.run(&["boot"]);
+    assert!(told(&output).contains("bringing up each interface for itself"), "{output:?}");
+    assert!(told(&output).contains("llano: bad is not up: "), "{output:?}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(site.has_shop() && site.sh("ip route").contains("10.77.0.0/16"), "{output:?}");
+}
+
+/// A change that was not confirmed when the power went: the boot knows it no more, and brings up what was.
+#[test]
+fn boot_after_a_pending_change() {
+    let site = Site::new();
+    site.ok(&["apply", &site.file("wanted.yaml")]);
+    let second = "interfaces: [ { name: eth0, type: ethernet, mtu: 1300 }, { name: second, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } } ]";
+    std::fs::write(site.file("second.yaml"), second).unwrap();
+    site.ok(&["apply", &site.file("second.yaml"), "--confirm", "600"]);
+    // The power goes: no process, no network, another boot.
+    for process in site.running() {
+        site.sh(&format!("kill -9 {process}"));
+    }
+    let pending = "/var/lib/llano/host/pending.json";
+    site.sh(&format!(
+        "sed -i 's/\"boot\":\"[0-9a-f-]*\"/\"boot\":\"00000000-0000-0000-0000-000000000000\"/' {pending}; \
+         ip link del second; ip link del shop; ip link set eth0 mtu 1500; ip addr del 10.9.0.7/24 dev eth0; ip route flush 10.77.0.0/16"
+    ));
+    let output = site.run(&["boot"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let line =
+        "llano: apply second.yaml was not confirmed before the host was started anew, and is forgotten";
+    assert!(output.status.success() && said.lines().any(|other| other == line), "{said}");
+    assert!(site.has_shop() && site.sh("ip -o link show eth0").contains("mtu 1400"));
+    assert!(!site.sh("ip -o link").contains("second@"));
+    site.settle("after the boot");
+    assert_eq!(site.json(&["history"])[1]["state"], "rolled back: the host was started anew");
+}
+
+/// `undo` of what was to be undone already is no undo of what was before it.
+#[test]
+fn undo_takes_back_one_change_only() {
+    let site = Site::new();
+    site.ok(&["apply", &site.file("wanted.yaml")]);
+    let second =
+        "interfaces: [ { name: second, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } } ]";
+    std::fs::write(site.file("second.yaml"), second).unwrap();
+    site.ok(&["apply", &site.file("second.yaml"), "--confirm", "1"]);
+    for process in site.running() {
+        site.sh(&format!("kill -9 {process}"));
+    }
+    std::thread::sleep(Duration::from_millis(1100));
+    let output = site.run(&["undo"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "llano: apply second.yaml has been rolled back: not confirmed in 1 s\n");
+    assert!(output.status.success() && site.has_shop());
+    site.ok(&["apply", &site.file("second.yaml"), "--confirm", "600"]);
+    assert!(site.refused(&["undo", "1"]).contains("waits to be confirmed"));
+    site.ok(&["confirm"]);
+    site.ok(&["undo", "1"]);
+    assert!(!site.has_shop() && !site.sh("ip -o link").contains("second@"));
+    site.settle("after all");
+}
+
 #[test]
 fn every_command_has_help_with_an_example() {
     for command in

@@ -1,6 +1,6 @@
 //! `llano host apply` and `diff`.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use anyhow::Context;
 use kernel::Netlink;
 use serde_json::json;
 
-use super::{keeper_telling, launcher, look_after_unfinished};
+use super::{keeper_telling, launcher, look_after_unfinished, say};
 use crate::output::{Colour, Out};
 
 /// Make the network what a file says.
@@ -66,25 +66,20 @@ pub(crate) fn apply(args: &Apply, out: &mut Out) -> anyhow::Result<()> {
     change(&state, &how, args.dry_run, out)
 }
 
-/// A line to standard error in one piece, so that lines of two programs do not mix. Nobody may be there to read it.
-fn say(line: &str) {
-    let _ = std::io::stderr().write_all(line.as_bytes());
-}
-
 /// Shows what a state changes, and makes the change.
 pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> anyhow::Result<()> {
     // Steps are told as they are done, to those who wait for them; standard output is the result.
     let quiet = out.is_json() || dry_run;
     let mut keeper = keeper_telling(move |step| {
         if !quiet {
-            say(&format!("  {step}\n"));
+            say(&format!("  {step}"));
         }
     })?;
     let view = View::of_this_host();
     let subjects = Subject::all(&mut Netlink::open()?)?;
     let planned = plan(&mut keeper, state)?;
     for warning in planned.warnings(&view, how) {
-        eprintln!("llano: note: {warning}");
+        say(&format!("llano: note: {warning}"));
     }
     if dry_run {
         return dry(&planned, how, &view, &subjects, out);
@@ -93,9 +88,8 @@ pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> 
         out.json(&json!({ "changed": false, "difference": planned.difference }))?;
         return out.line("The network is so already.");
     }
-    difference(&planned, out)?;
-    // Seen before it is done, not after: it may take a while.
-    out.flush()?;
+    // Seen before it is done, not after: it may take a while. A reader who has gone does not decide what is done.
+    let _ = difference(&planned, out).and_then(|()| out.flush());
     let shown = planned.difference.clone();
     let outcome = declare(&mut keeper, planned, how, &view, &subjects, Some(&launcher()))?;
     match outcome {

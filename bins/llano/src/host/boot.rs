@@ -1,12 +1,13 @@
 //! `llano host boot`.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ::host::keep::{Boots, boot};
-use serde_json::json;
+use ::host::Here;
+use ::host::keep::{Boots, Places, boot};
 
-use super::keeper_telling;
+use super::{say, tell};
 use crate::output::Out;
 
 /// Bring the declared network up.
@@ -27,30 +28,46 @@ pub(crate) struct Boot {
 }
 
 pub(crate) fn run(args: &Boot, out: &mut Out) -> anyhow::Result<ExitCode> {
-    let mut keeper = keeper_telling(|step| eprintln!("llano: {step}"))?;
-    let names = |names: &std::collections::BTreeSet<String>| {
-        names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-    };
+    let names = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let wait = args.wait;
-    let booted = boot(&mut keeper, Duration::from_secs(wait), &mut |what| match what {
-        Boots::Waiting(missing) => eprintln!("llano: waiting up to {wait} s for {}", names(missing)),
-        Boots::Without(missing) => eprintln!("llano: going on without {}", names(missing)),
+    let places = Places::default();
+    let path = places.declared().display().to_string();
+    let mut told = |what: Boots<'_>| match what {
+        Boots::Told(told) => tell(told),
+        Boots::WithoutRecords(error) => say(&format!("llano: going on without the records: {error}")),
+        Boots::Instead(error, number) => {
+            say(&format!("llano: {error}: taking what change {number} declared instead"));
+        }
+        Boots::Waiting(missing) => say(&format!("llano: waiting up to {wait} s for {}", names(missing))),
+        Boots::Without(missing) => say(&format!("llano: going on without {}", names(missing))),
         Boots::Applying(_, difference) => {
-            difference.to_string().lines().for_each(|line| eprintln!("llano: {line}"));
+            difference.to_string().lines().for_each(|line| say(&format!("llano: {line}")));
         }
-    })?;
-    out.json(&json!({ "declared": booted.declared, "changed": booted.changed, "missing": booted.missing }))?;
-    let path = keeper.places().declared();
-    let path = path.display();
-    match &booted {
-        booted if !booted.declared => out.line(&format!("there is no {path}: nothing to do"))?,
-        booted if !booted.missing.is_empty() => {
-            let missing = names(&booted.missing);
-            eprintln!("llano: {missing} did not appear in {wait} s; the rest of {path} is up");
-            return Ok(ExitCode::FAILURE);
+        Boots::OneByOne(error) => say(&format!("llano: {error}: bringing up each interface for itself")),
+        Boots::Left(name, error) => say(&format!("llano: {name} is not up: {error}")),
+    };
+    let mut here = || Here::open(|step| say(&format!("llano: {step}")));
+    let booted = boot(&places, &mut here, Duration::from_secs(wait), &mut told)?;
+    out.json(&booted)?;
+    if !booted.declared {
+        out.line(&format!("there is no {path}: nothing to do"))?;
+    } else if !booted.is_whole() {
+        let mut wrong = Vec::new();
+        if !booted.missing.is_empty() {
+            wrong.push(format!("{} did not appear in {wait} s", names(&booted.missing)));
         }
-        booted if booted.changed => out.line(&format!("the network is as in {path}"))?,
-        _ => out.line(&format!("the network was as in {path} already"))?,
+        if !booted.left.is_empty() {
+            wrong.push(format!("{} could not be brought up", booted.left.join(", ")));
+        }
+        if booted.damaged {
+            wrong.push(format!("{path} is damaged and must be mended"));
+        }
+        say(&format!("llano: {}; the rest of what is declared is up", wrong.join("; ")));
+        return Ok(ExitCode::FAILURE);
+    } else if booted.changed {
+        out.line(&format!("the network is as in {path}"))?;
+    } else {
+        out.line(&format!("the network was as in {path} already"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use ::host::keep::{Fate, History, Outcome, Places};
+use ::host::Here;
+use ::host::keep::{Fate, History, Keeper, Outcome, Places, Recovered, Told};
 use serde_json::json;
 
-use super::{keeper, launcher, look_after_unfinished};
+use super::{keeper, launcher, look_after_unfinished, tell};
 use crate::output::{Colour, Out, Text, head};
 
 /// Take a change back.
@@ -36,11 +37,22 @@ pub(crate) fn confirm(out: &mut Out) -> anyhow::Result<()> {
 }
 
 pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
-    let mut keeper = keeper()?;
+    let mut taken_back = None;
+    let here = Here::open(|_| {})?;
+    let mut keeper = Keeper::open(Places::default(), here, &mut |told| {
+        if let Told::Recovered(Recovered::RolledBack { what, .. }) = &told {
+            taken_back = Some(what.clone());
+        }
+        tell(told);
+    })?;
+    // What was to be undone has been just now: the change before it is not what was meant.
+    if let Some(what) = taken_back.filter(|_| args.number.is_none()) {
+        return out.json(&json!({ "undone": what }));
+    }
     if args.dry_run {
         let what = match keeper.waiting()? {
-            Some(pending) => pending.what,
-            None => {
+            Some(pending) if args.number.is_none() => pending.what,
+            _ => {
                 let (number, entry) = keeper.held(args.number)?;
                 format!("change {number}, {}", entry.what)
             }
@@ -48,10 +60,14 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
         out.json(&json!({ "would_undo": what }))?;
         return out.line(&format!("would undo {what}"));
     }
-    if let Some(what) = keeper.take_back("undone before it was confirmed")? {
+    // With a number it is refused as long as one waits.
+    if args.number.is_none()
+        && let Some(what) = keeper.take_back("undone before it was confirmed")?
+    {
         out.json(&json!({ "undone": what }))?;
         return out.line(&format!("{what} was not confirmed, and has been taken back"));
     }
+    let what = keeper.held(args.number)?.1.what;
     let (number, outcome) =
         keeper.undo(args.number, args.confirm.map(Duration::from_secs), Some(&launcher()))?;
     let waits = match outcome {
@@ -59,7 +75,7 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
         Outcome::Waiting(seconds) => Some(seconds),
     };
     out.json(&json!({ "undone": number, "waits": waits }))?;
-    out.line(&format!("undone: change {number}"))?;
+    out.line(&format!("undone: change {number}, {what}"))?;
     match waits {
         Some(seconds) => {
             out.line(&format!("it comes back in {seconds} s unless you say: llano host confirm"))

@@ -9,6 +9,7 @@ mod owners;
 mod show;
 mod watchdog;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use ::host::Here;
@@ -109,8 +110,15 @@ fn keeper() -> anyhow::Result<Keeper<Here<'static>>> {
 /// The same, telling each step before it is done.
 fn keeper_telling(progress: impl FnMut(&::host::Step) + 'static) -> anyhow::Result<Keeper<Here<'static>>> {
     let mut keeper = Keeper::open(Places::default(), Here::open(progress)?, &mut tell)?;
-    keeper.watch_again(&launcher())?;
+    watch_again(&mut keeper);
     Ok(keeper)
+}
+
+/// Whoever is about to confirm or to undo must not be kept from it by a watchdog that does not start.
+fn watch_again(keeper: &mut Keeper<Here<'static>>) {
+    if let Err(error) = keeper.watch_again(&launcher()) {
+        say(&format!("llano: nobody will take back what is not confirmed in time: {error}"));
+    }
 }
 
 /// For commands that only look: what is unfinished is brought to its end when nobody is at work and we may.
@@ -122,17 +130,17 @@ fn look_after_unfinished() {
     let opened = Here::open(|_| {}).and_then(|here| Keeper::try_open(places, here, &mut tell));
     match opened {
         Ok(Some(mut keeper)) => {
-            let _ = keeper.watch_again(&launcher());
+            watch_again(&mut keeper);
             if let Ok(Some(pending)) = keeper.waiting() {
                 let seconds = pending.waits().unwrap_or_default();
-                eprintln!(
+                say(&format!(
                     "llano: {} waits to be confirmed for another {seconds} s: llano host confirm",
                     pending.what
-                );
+                ));
             }
         }
         Ok(None) => {}
-        Err(error) => eprintln!("llano: a change that did not come to its end is still there: {error}"),
+        Err(error) => say(&format!("llano: a change that did not come to its end is still there: {error}")),
     }
 }
 
@@ -152,5 +160,11 @@ fn tell(told: Told) {
             aside.display()
         ),
     };
-    eprintln!("llano: {line}");
+    say(&format!("llano: {line}"));
+}
+
+/// A line to standard error in one piece, so that lines of two programs do not mix. That nobody is there to read it, a
+/// terminal that was closed, must not stop a change in the middle.
+fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -10,25 +10,36 @@ use kernel::{Groups, MacAddr, Monitor, Netlink};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::io::Errno;
+use serde::Serialize;
 
 use super::declare::declared_state;
-use super::{Keeper, Machinery};
-use crate::state::{Identifier, InterfaceType};
+use super::{Fate, History, Keeper, Machinery, Pending, Places, Stage, Told};
+use crate::state::Identifier;
 use crate::{Difference, Error, Result, State, Wanted};
 
 /// What happens at boot.
 #[derive(Debug)]
 pub enum Boots<'a> {
+    /// An unfinished change was found.
+    Told(Told),
+    /// The records cannot be used, as on a full or read-only disk: it goes without them.
+    WithoutRecords(&'a Error),
+    /// `host.yaml` cannot be used: what the newest change that holds declared takes its place.
+    Instead(&'a Error, u32),
     /// These NICs are not there yet.
     Waiting(&'a BTreeSet<String>),
     /// They did not come: the rest is brought up.
     Without(&'a BTreeSet<String>),
     /// This is done now.
     Applying(&'a Wanted, &'a Difference),
+    /// It could not be done as a whole: each interface is brought up for itself.
+    OneByOne(&'a Error),
+    /// This part could not be brought up.
+    Left(&'a str, &'a Error),
 }
 
 /// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct Booted {
     /// Whether anything is declared.
     pub declared: bool,
@@ -36,33 +47,134 @@ pub struct Booted {
     pub changed: bool,
     /// NICs that did not come.
     pub missing: BTreeSet<String>,
+    /// Parts that could not be brought up.
+    pub left: Vec<String>,
+    /// Whether `host.yaml` is damaged.
+    pub damaged: bool,
 }
 
-/// Waits until the NICs are there that the declared state builds on, and makes the network what it says. When some do
-/// not come in time it goes without them: a bond with one port is better than none.
+impl Booted {
+    /// Whether the network is as declared.
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_empty() && self.left.is_empty() && !self.damaged
+    }
+}
+
+/// Waits until the NICs are there that the declared state builds on, and makes the network what it says. Whatever is
+/// missing or damaged, as much as can be is brought up: a host that can be reached can be mended.
 ///
 /// # Errors
-/// When `host.yaml` cannot be read or applied.
+/// When nothing is left that could be applied, or a change waits to be confirmed.
 pub fn boot<M: Machinery>(
-    keeper: &mut Keeper<M>,
+    places: &Places,
+    machinery: &mut dyn FnMut() -> Result<M>,
     limit: Duration,
     told: &mut dyn FnMut(Boots<'_>),
 ) -> Result<Booted> {
-    let Some(mut state) = declared_state(keeper.places())? else { return Ok(Booted::default()) };
-    let missing = wait_for(&needed(&state), limit, told)?;
-    if !missing.is_empty() {
-        told(Boots::Without(&missing));
-        leave_out(&mut state, &missing);
+    let opened = Keeper::open(places.clone(), machinery()?, &mut |what| told(Boots::Told(what)));
+    let (mut keeper, mut alone);
+    let machine: &mut M = match opened {
+        Ok(opened) => {
+            keeper = opened;
+            keeper.lend()?
+        }
+        Err(error) => {
+            told(Boots::WithoutRecords(&error));
+            alone = machinery()?;
+            &mut alone
+        }
+    };
+    let mut booted = Booted::default();
+    let Some(mut state) = declared_at_boot(places, &mut booted, told)? else { return Ok(booted) };
+    booted.declared = true;
+    booted.missing = wait_for(&needed(&state), limit, told)?;
+    if !booted.missing.is_empty() {
+        told(Boots::Without(&booted.missing));
+        leave_out(&mut state, &booted.missing);
     }
-    let current = keeper.read()?;
+    match whole(machine, &state, told) {
+        Ok(changed) => booted.changed = changed,
+        Err(error) => {
+            told(Boots::OneByOne(&error));
+            booted.changed = true;
+            booted.left = one_by_one(machine, &state, told);
+        }
+    }
+    Ok(booted)
+}
+
+/// What was confirmed last, from wherever it can still be read.
+fn declared_at_boot(
+    places: &Places,
+    booted: &mut Booted,
+    told: &mut dyn FnMut(Boots<'_>),
+) -> Result<Option<State>> {
+    // Confirmed, and not written down because the disk has no room.
+    let confirmed = Pending::read(places).ok().flatten().filter(|pending| pending.stage == Stage::Confirmed);
+    if let Some(state) = confirmed.and_then(|pending| State::parse(&pending.declared_after?).ok()) {
+        return Ok(Some(state));
+    }
+    let error = match declared_state(places) {
+        Err(error) => error,
+        read => return read,
+    };
+    for numbered in History::of(places).entries().unwrap_or_default().into_iter().rev() {
+        let Ok(entry) = numbered.entry else { continue };
+        let text = entry.declared_after.filter(|_| entry.fate == Fate::Confirmed);
+        if let Some(state) = text.and_then(|text| State::parse(&text).ok()) {
+            told(Boots::Instead(&error, numbered.number));
+            booted.damaged = true;
+            return Ok(Some(state));
+        }
+    }
+    Err(error)
+}
+
+fn whole<M: Machinery>(machine: &mut M, state: &State, told: &mut dyn FnMut(Boots<'_>)) -> Result<bool> {
+    let current = machine.read()?;
     let wanted = state.wanted(&current)?;
     let difference = Difference::of(&current, &wanted);
-    let changed = !difference.is_empty();
-    if changed {
+    if !difference.is_empty() {
         told(Boots::Applying(&wanted, &difference));
     }
-    keeper.converge(&wanted)?;
-    Ok(Booted { declared: true, changed, missing })
+    machine.converge(&wanted)?;
+    Ok(!difference.is_empty())
+}
+
+/// Every part for itself, again and again as long as another succeeds: what one stands on may come after it.
+fn one_by_one<M: Machinery>(machine: &mut M, state: &State, told: &mut dyn FnMut(Boots<'_>)) -> Vec<String> {
+    let mut left = parts(state);
+    loop {
+        let before = left.len();
+        let mut errors = Vec::new();
+        left.retain(|(name, part)| {
+            let done = machine.read().and_then(|current| machine.converge(&part.wanted(&current)?));
+            done.map_err(|error| errors.push((name.clone(), error))).is_err()
+        });
+        if left.len() == before || left.is_empty() {
+            errors.iter().for_each(|(name, error)| told(Boots::Left(name, error)));
+            return left.into_iter().map(|(name, _)| name).collect();
+        }
+    }
+}
+
+fn parts(state: &State) -> Vec<(String, State)> {
+    let mut parts = Vec::new();
+    for interface in &state.interfaces {
+        let part = State { interfaces: vec![interface.clone()], ..State::default() };
+        parts.push((interface.name.clone(), part));
+    }
+    for route in &state.routes.config {
+        let mut part = State::default();
+        part.routes.config.push(route.clone());
+        let to = route.destination.map_or_else(|| "a route".to_owned(), |to| format!("the route to {to}"));
+        parts.push((to, part));
+    }
+    if !state.route_rules.is_empty() {
+        let route_rules = state.route_rules.clone();
+        parts.push(("the rules".to_owned(), State { route_rules, ..State::default() }));
+    }
+    parts
 }
 
 /// What has to be there before a state can be applied.
@@ -73,10 +185,6 @@ enum Nic {
 }
 
 fn needed(state: &State) -> BTreeSet<Nic> {
-    let made = |kind: Option<InterfaceType>| {
-        use InterfaceType::{Bond, Dummy, MacVlan, MacVtap, Vlan};
-        matches!(kind, Some(Bond | Vlan | MacVlan | MacVtap | Dummy))
-    };
     let mut names = state.names();
     let mut nics = BTreeSet::new();
     for interface in &state.interfaces {
@@ -84,7 +192,7 @@ fn needed(state: &State) -> BTreeSet<Nic> {
             Some(Identifier::MacAddress) => interface.mac_address,
             _ => None,
         };
-        let is_made = made(interface.kind);
+        let is_made = interface.is_made();
         if is_made || interface.is_absent() || interface.is_ignored() || by_mac.is_some() {
             names.remove(&interface.name);
         }

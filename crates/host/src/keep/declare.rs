@@ -34,6 +34,8 @@ pub struct Planned {
     pub text: String,
     /// Whether `host.yaml` is so already.
     pub is_declared: bool,
+    /// What `host.yaml` says otherwise than the network will be.
+    pub other: Difference,
 }
 
 /// How a change is to be made.
@@ -65,9 +67,38 @@ pub fn plan<M: Machinery>(keeper: &mut Keeper<M>, state: &State) -> Result<Plann
         None => State::default(),
     };
     declared.overlay(state);
+    without_the_replaced(&mut declared, state, &wanted.network);
+    // What is kept must bring up at boot what is made now.
+    let at_boot = declared.wanted(&wanted.network);
+    let at_boot =
+        at_boot.map_err(|error| Error::Contradiction { path: path.clone(), error: Box::new(error) })?;
+    let other = Difference::of(&wanted.network, &at_boot);
     let text = format!("{HEAD}{}", declared.to_yaml());
     let is_declared = old.as_ref() == Some(&text);
-    Ok(Planned { before, wanted, difference, plan, declared, text, is_declared })
+    Ok(Planned { before, wanted, difference, plan, declared, text, is_declared, other })
+}
+
+/// Takes out of what was declared earlier what a newer state has ended without naming it: what stood on a link that is
+/// absent now, and ports that another bond has taken.
+fn without_the_replaced(declared: &mut State, newer: &State, wanted: &Network) {
+    let stays = |name: &str| newer.interface(name).is_some() || wanted.links.contains_key(name);
+    declared.interfaces.retain(|interface| {
+        interface.is_absent() || interface.is_ignored() || !interface.is_made() || stays(&interface.name)
+    });
+    let is_declared: BTreeSet<String> = declared.interfaces.iter().map(|i| i.name.clone()).collect();
+    declared.routes.config.retain(|route| {
+        route.next_hop_interface.as_ref().is_none_or(|dev| stays(dev) || is_declared.contains(dev))
+    });
+    for interface in &mut declared.interfaces {
+        let name = interface.name.clone();
+        let Some(ports) = interface.link_aggregation.as_mut().and_then(|bond| bond.port.as_mut()) else {
+            continue;
+        };
+        let controller = |port: &str| wanted.links.get(port).and_then(|link| link.controller.as_deref());
+        if newer.interface(&name).is_none_or(|newer| newer.ports().is_none()) {
+            ports.retain(|port| controller(port).is_none_or(|controller| controller == name));
+        }
+    }
 }
 
 impl Planned {
@@ -103,6 +134,11 @@ impl Planned {
     /// What a person should know though it does not stop the change.
     pub fn warnings(&self, view: &View, how: &How) -> Vec<String> {
         let mut warnings = self.wanted.notes.clone();
+        let other: Vec<&str> = self.other.interfaces.keys().map(String::as_str).collect();
+        if !other.is_empty() {
+            let other = other.join(", ");
+            warnings.push(format!("what was declared earlier of {other} holds again after a boot"));
+        }
         if let Some(foreign) = Foreign::of(view).filter(|_| !how.take) {
             let adds = |is: fn(&Step) -> bool| self.plan.steps.iter().any(is);
             let routes = foreign.routes && adds(|step| matches!(step, Step::AddRoute(_)));

@@ -76,9 +76,13 @@ pub(crate) fn make_dir(dir: &Path) -> Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    let make = || {
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
-        dir.parent().map_or(Ok(()), sync_dir)
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), make_dir)?;
+    let make = || match fs::DirBuilder::new().mode(0o755).create(dir) {
+        // Another process was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => parent.map_or(Ok(()), sync_dir),
     };
     make().map_err(|error| Error::file("create", dir, error))
 }

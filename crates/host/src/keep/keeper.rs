@@ -9,7 +9,7 @@ use super::{
     restored,
 };
 use crate::files::Replaced;
-use crate::{Error, Network, Result, Wanted};
+use crate::{Error, Network, Result};
 
 /// What happens while one opens the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,7 +231,10 @@ impl<M: Machinery> Keeper<M> {
     /// # Errors
     /// When the network refuses.
     pub fn take_back(&mut self, why: &str) -> Result<Option<String>> {
-        let Some(pending) = self.waiting()? else { return Ok(None) };
+        let Some(mut pending) = self.waiting()? else { return Ok(None) };
+        // When this is cut short, what is half taken back must not be confirmed. A full disk does not keep it from
+        // being taken back.
+        let _ = pending.begin_again(&self.places);
         self.roll_back(&pending, why)?;
         Ok(Some(pending.what))
     }
@@ -249,13 +252,10 @@ impl<M: Machinery> Keeper<M> {
         }
     }
 
-    /// Turns the network into this one without a record: what is confirmed already, at boot.
-    ///
-    /// # Errors
-    /// When a step is refused, or the kernel has something else in the end.
-    pub fn converge(&mut self, wanted: &Wanted) -> Result<()> {
+    /// What changes the network without a record, as long as nothing waits: what is confirmed already, at boot.
+    pub(super) fn lend(&mut self) -> Result<&mut M> {
         self.refuse_while_waiting()?;
-        self.machinery.converge(wanted)
+        Ok(&mut self.machinery)
     }
 
     fn refuse_while_waiting(&self) -> Result<()> {
@@ -279,15 +279,20 @@ impl<M: Machinery> Keeper<M> {
         }
         let mut pending = Pending::begin(Beginning { undoes: beginning.undoes, ..beginning });
         pending.write(&self.places)?;
-        if let Err(why) = self.apply(&pending, files) {
+        let applied = self.apply(&pending, files).and_then(|()| {
+            pending.stage = match pending.confirm {
+                Some(confirm) => Stage::Waiting { until: clock::since_boot().saturating_add(confirm) },
+                None => Stage::Confirmed,
+            };
+            pending.write(&self.places)
+        });
+        if let Err(why) = applied {
             return Err(match self.roll_back(&pending, &why.to_string()) {
                 Ok(()) => Error::RolledBack { why: Box::new(why) },
                 Err(left) => Error::NotRolledBack { why: Box::new(why), left: Box::new(left) },
             });
         }
-        let Some(confirm) = pending.confirm else { return self.keep(&mut pending).map(Outcome::Confirmed) };
-        pending.stage = Stage::Waiting { until: clock::since_boot().saturating_add(confirm) };
-        pending.write(&self.places)?;
+        let Some(confirm) = pending.confirm else { return self.finish(&pending).map(Outcome::Confirmed) };
         // Somebody may have ended it meanwhile.
         if let Some(launcher) = watchdog
             && !launcher.is_alive(&self.places, &pending.id)
@@ -343,8 +348,13 @@ impl<M: Machinery> Keeper<M> {
         if !pending.files.is_empty() {
             self.machinery.reload(&paths(&pending.files));
         }
+        self.forget(pending, why)
+    }
+
+    /// What has been taken back is over, also where a full disk has no room to tell of it.
+    fn forget(&self, pending: &Pending, why: &str) -> Result<()> {
         let fate = Fate::RolledBack { why: why.to_owned() };
-        History::of(&self.places).add(&Entry::of(pending, fate))?;
+        let _ = History::of(&self.places).add(&Entry::of(pending, fate));
         durable::remove(&self.places.pending())
     }
 
@@ -370,9 +380,7 @@ impl<M: Machinery> Keeper<M> {
             }
             _ if !pending.is_of_this_boot() => {
                 pending.files.iter().try_for_each(Replaced::put_back)?;
-                let fate = Fate::RolledBack { why: "the host was started anew".to_owned() };
-                History::of(&self.places).add(&Entry::of(&pending, fate))?;
-                durable::remove(&self.places.pending())?;
+                self.forget(&pending, "the host was started anew")?;
                 Recovered::Dropped { what }
             }
             Stage::Waiting { until } if clock::since_boot() < until => return Ok(()),
@@ -401,5 +409,12 @@ fn paths(replaced: &[Replaced]) -> Vec<std::path::PathBuf> {
 pub(crate) fn declared(places: &Places) -> Result<Option<String>> {
     let path = places.declared();
     let text = durable::read(&path)?.map(String::from_utf8).transpose();
-    text.map_err(|_| Error::record(&path, &"it is no UTF-8 text"))
+    let text = text.map_err(|_| Error::record(&path, &"it is no UTF-8 text"))?;
+    match text {
+        // We never write it so; a file system that lost its content leaves it so.
+        Some(text) if text.trim().is_empty() => {
+            Err(Error::record(&path, &"it is empty; remove it when nothing is declared"))
+        }
+        text => Ok(text),
+    }
 }

@@ -21,7 +21,7 @@ impl Lock {
     pub(crate) fn try_take(path: &Path) -> Result<std::result::Result<Self, Option<i32>>> {
         let mut file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Self::sign(path, file).map(Ok),
+            Ok(()) => Ok(Ok(Self::sign(file))),
             Err(Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let _ = (&mut file).take(20).read_to_string(&mut text);
@@ -36,23 +36,20 @@ impl Lock {
         let file = open(path)?;
         loop {
             match flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) => return Self::sign(path, file),
+                Ok(()) => return Ok(Self::sign(file)),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(Error::file("lock", path, errno.into())),
             }
         }
     }
 
-    /// Writes down who has it, for those who wait.
-    fn sign(path: &Path, mut file: File) -> Result<Self> {
-        let sign = || {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            writeln!(file, "{}", rustix::process::getpid().as_raw_nonzero())
-        };
-        let mut sign = sign;
-        sign().map_err(|error| Error::file("write", path, error))?;
-        Ok(Self { _file: file })
+    /// Writes down who has it, for those who wait; on a full disk they are not told.
+    fn sign(mut file: File) -> Self {
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| writeln!(file, "{}", rustix::process::getpid().as_raw_nonzero()));
+        Self { _file: file }
     }
 }
 

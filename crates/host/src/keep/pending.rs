@@ -123,6 +123,13 @@ impl Pending {
         durable::read(&path)?.map(|content| parse(&path, &content)).transpose()
     }
 
+    /// Marks it as being changed by this process, so that whoever finds it takes it back: no confirmation counts.
+    pub(crate) fn begin_again(&mut self, places: &Places) -> Result<()> {
+        self.author = Process::current();
+        self.stage = Stage::Applying { until: clock::since_boot().saturating_add(LONGEST) };
+        self.write(places)
+    }
+
     pub(crate) fn write(&self, places: &Places) -> Result<()> {
         let path = places.pending();
         let text = serde_json::to_vec(self).map_err(|error| Error::record(&path, &error))?;

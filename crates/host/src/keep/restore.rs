@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use kernel::Rule;
 
+use crate::plan::can_be_made;
+use crate::state::stands_on_parent;
 use crate::{Link, Network, Route, Wanted};
 
 /// The current network with what a change wanted otherwise as before: the links it could touch, their routes, and what
 /// it changed of the rules. Lifetimes are less by the time that has passed, and addresses whose time is over are gone.
+///
+/// Hardware that has been pulled out meanwhile does not come back, nor what stood on it: the rest does.
 pub fn restored(current: &Network, before: &Network, change: &Wanted, passed: Duration) -> Wanted {
     let mut network = current.clone();
     for name in &change.affected {
@@ -21,7 +25,43 @@ pub fn restored(current: &Network, before: &Network, change: &Wanted, passed: Du
     if change.rules {
         network.rules = rules(current, before, &change.network);
     }
+    without_the_gone(&mut network, current);
     Wanted::back_to(network, change.affected.clone(), change.rules)
+}
+
+fn without_the_gone(network: &mut Network, current: &Network) {
+    let mut some_went = false;
+    loop {
+        let is_gone = |name: &str, link: &Link| {
+            let parent = link.parent.as_ref().filter(|_| stands_on_parent(&link.kind));
+            !current.links.contains_key(name)
+                && (!can_be_made(link) || parent.is_some_and(|parent| !network.links.contains_key(parent)))
+        };
+        let gone: Vec<String> = network
+            .links
+            .iter()
+            .filter(|(name, link)| is_gone(name, link))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if gone.is_empty() {
+            break;
+        }
+        some_went = true;
+        gone.iter().for_each(|name| drop(network.links.remove(name)));
+    }
+    if !some_went {
+        return;
+    }
+    let links = &network.links;
+    network.routes.retain_mut(|route| {
+        let hops = route.hops.len();
+        route.hops.retain(|hop| links.contains_key(&hop.dev));
+        route.dev.as_ref().is_none_or(|dev| links.contains_key(dev)) && (hops == 0 || !route.hops.is_empty())
+    });
+    let names: BTreeSet<String> = network.links.keys().cloned().collect();
+    for link in network.links.values_mut() {
+        link.controller.take_if(|controller| !names.contains(controller));
+    }
 }
 
 fn aged(link: &Link, passed: Duration) -> Link {

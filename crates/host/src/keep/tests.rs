@@ -11,7 +11,7 @@ use super::{
 };
 use super::{clock, durable, restored};
 use crate::files::{Before, File};
-use crate::{Error, Link, Network, Result, Wanted};
+use crate::{Error, Link, Network, Result, State, Wanted};
 
 /// A kernel that is a value.
 #[derive(Clone, Default)]
@@ -429,4 +429,95 @@ fn routes_and_rules_of_others_stay_and_ours_come_back_in_their_order() {
     before.routes.push(route("eth1", "10.9.0.0/16"));
     before.rules.push(rule(9));
     assert_eq!((restored.routes, restored.rules), (before.routes, before.rules));
+}
+
+/// What is declared in steps can be brought up at once: what a later step ended is not declared any more.
+#[test]
+fn what_is_kept_of_many_changes_can_be_booted() {
+    let site = Site::new();
+    let declared = |yaml: &str| {
+        let mut keeper = site.open();
+        let planned = super::plan(&mut keeper, &State::parse(yaml).unwrap())?;
+        assert!(planned.other.is_empty(), "{:?}", planned.other);
+        *site.model.network.borrow_mut() = planned.wanted.network;
+        durable::write(&site.places().declared(), planned.text.as_bytes()).unwrap();
+        Ok::<_, Error>(planned.declared)
+    };
+    declared("interfaces: [ { name: bond0, type: bond, state: up, link-aggregation: { mode: active-backup, port: [eth0, eth1] } } ]").unwrap();
+    declared("interfaces: [ { name: bond0.5, type: vlan, state: up, vlan: { base-iface: bond0, id: 5 } } ]")
+        .unwrap();
+    declared("routes: { config: [ { destination: 10.88.0.0/16, next-hop-interface: bond0.5 } ] }").unwrap();
+    let taken = declared(
+        "interfaces: [ { name: bond1, type: bond, state: up, link-aggregation: { mode: active-backup, port: [eth1] } } ]",
+    );
+    assert_eq!(taken.unwrap().interface("bond0").unwrap().ports(), Some(&vec!["eth0".to_owned()]));
+    // The VLAN goes along, and its route.
+    let without = declared("interfaces: [ { name: bond0, state: absent } ]").unwrap();
+    let names: Vec<&str> = without.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    assert_eq!((names, without.routes.config.len()), (vec!["bond0", "bond1"], 0));
+    assert!(matches!(
+        declared("routes: { config: [ { destination: 10.88.0.0/16, next-hop-interface: bond0.5 } ] }"),
+        Err(Error::Key { .. })
+    ));
+}
+
+#[test]
+fn hardware_that_was_pulled_out_does_not_stop_the_rest_from_coming_back() {
+    let mut before =
+        network(&[("eth0", 1500), ("eth1", 1500), ("bond0", 1500), ("on1", 1500), ("on2", 1500)]);
+    let on = |parent: &str| Link {
+        kind: crate::Kind::Macvlan(kernel::Macvlan::new(kernel::MacvlanMode::Bridge)),
+        parent: Some(parent.to_owned()),
+        ..link(1500)
+    };
+    before.links.insert("on1".to_owned(), on("eth1"));
+    before.links.insert("on2".to_owned(), on("bond0"));
+    let bond = Link { kind: crate::Kind::Bond(Box::default()), ..link(1500) };
+    before.links.insert("bond0".to_owned(), bond);
+    for port in ["eth0", "eth1"] {
+        before.links.get_mut(port).unwrap().controller = Some("bond0".to_owned());
+    }
+    let route = |dev: &str, net: &str| crate::Route {
+        dev: Some(dev.to_owned()),
+        hops: Vec::new(),
+        route: kernel::Route::to(net.parse().unwrap()),
+    };
+    before.routes =
+        vec![route("eth1", "10.1.0.0/16"), route("on1", "10.2.0.0/16"), route("on2", "10.3.0.0/16")];
+    let current = network(&[("eth0", 9000)]);
+    let affected = before.links.keys().cloned().collect();
+    let change = Wanted::back_to(current.clone(), affected, true);
+    let wanted = restored(&current, &before, &change, Duration::ZERO);
+    let names: Vec<&str> = wanted.network.links.keys().map(String::as_str).collect();
+    assert_eq!(names, ["bond0", "eth0", "on2"]);
+    assert_eq!(wanted.network.routes, [route("on2", "10.3.0.0/16")]);
+    assert!(crate::Plan::new(&current, &wanted).is_ok());
+}
+
+/// Taking back is cut short: what is half taken back is not there to be confirmed.
+#[test]
+fn what_is_half_taken_back_cannot_be_confirmed() {
+    let site = Site::new();
+    let waiting = Change { confirm: Some(Duration::from_secs(60)), ..change(site.now(), 9000, "first") };
+    site.open().make(waiting, None).unwrap();
+    *site.model.refuses.borrow_mut() = 1;
+    site.open().take_back("asked to").unwrap_err();
+    let (mut keeper, told) = site.open_telling().unwrap();
+    assert!(matches!(told.as_slice(), [Told::Recovered(Recovered::RolledBack { .. })]), "{told:?}");
+    assert!(matches!(keeper.confirm(), Err(Error::NothingWaits { .. })));
+    assert_eq!((site.now(), site.declared()), (network(OLD), None));
+}
+
+/// A disk without room, stood in for by a directory where the history's files are to be.
+#[test]
+fn a_full_disk_does_not_keep_a_change_from_being_taken_back() {
+    let site = Site::new();
+    let places = site.places();
+    durable::make_dir(&places.var).unwrap();
+    std::fs::write(places.history(), "").unwrap();
+    *site.model.refuses.borrow_mut() = 1;
+    let error = site.open().make(change(site.now(), 9000, "first"), None).unwrap_err();
+    assert!(matches!(error, Error::RolledBack { .. }), "{error}");
+    assert_eq!(site.now(), network(OLD));
+    assert!(!places.pending().exists());
 }

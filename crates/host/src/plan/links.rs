@@ -161,6 +161,11 @@ fn same_being(old: &Link, new: &Link) -> bool {
         }
 }
 
+/// Whether llano can make a link like this.
+pub(crate) fn can_be_made(link: &Link) -> bool {
+    can_make("", link).is_ok()
+}
+
 fn can_make(name: &str, link: &Link) -> Result<()> {
     let what = match &link.kind {
         Kind::Bond(_) | Kind::Dummy | Kind::Bridge => return Ok(()),

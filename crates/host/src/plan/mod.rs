@@ -10,6 +10,7 @@ mod rules;
 mod words;
 
 pub(crate) use addresses::is_kernels as is_kernels_address;
+pub(crate) use links::can_be_made;
 pub(crate) use model::uses;
 
 use std::net::IpAddr;

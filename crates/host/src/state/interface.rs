@@ -294,6 +294,12 @@ impl Interface {
         self.state == Some(InterfaceState::Absent)
     }
 
+    /// Whether it is of a kind that is made, not found.
+    pub fn is_made(&self) -> bool {
+        use InterfaceType::{Bond, Dummy, MacVlan, MacVtap, Vlan};
+        matches!(self.kind, Some(Bond | Vlan | MacVlan | MacVtap | Dummy))
+    }
+
     /// Whether it is left alone.
     pub fn is_ignored(&self) -> bool {
         self.state == Some(InterfaceState::Ignore)
