@@ -1,8 +1,8 @@
 //! Why it does not work: a preflight of a host, its connectivity and its overlay.
 //!
 //! A [`Check`] is one row of [`CHECKS`]: what it looks at, and a function from the [`Context`] (the host as it was read
-//! once) to [`Finding`]s. [`run`] runs them side by side. What a finding can repair by itself it carries as a [`Fix`]. [`connectivity`] pings everyone from everyone
-//! and says where a frame was lost; [`overlay`] looks at VXLANs.
+//! once) to [`Finding`]s. [`run`] runs them side by side. What a finding can repair by itself it carries as a [`Fix`].
+//! [`connectivity`] pings everyone from everyone and says where a frame was lost; [`overlay`] looks at VXLANs.
 
 mod conf;
 pub mod connectivity;

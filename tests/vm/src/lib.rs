@@ -7,6 +7,7 @@ pub mod checks;
 pub mod guest;
 pub mod machine;
 pub mod partner;
+pub mod preflight;
 pub mod random;
 pub mod report;
 pub mod site;

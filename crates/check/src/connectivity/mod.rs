@@ -25,6 +25,10 @@ const TRIES: u16 = 2;
 /// Most containers of a matrix: it grows with their square.
 pub const MOST_CONTAINERS: usize = 24;
 
+/// Where a frame can be lost: stable words, explained in docs/check.md.
+pub const PLACES: [&str; 8] =
+    ["sender", "receiver", "parent", "isolation", "lan", "gateway", "peer", "route"];
+
 /// The matrix of a host.
 #[derive(Debug, Serialize)]
 pub struct Matrix {
@@ -63,7 +67,7 @@ pub struct Reached {
 /// A cell that does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
-    /// Where, as stable words: `sender`, `receiver`, `parent`, `isolation`, `lan`, `gateway`, `peer`, `route`.
+    /// Where: one of [`PLACES`].
     pub place: &'static str,
     /// Where and why, one line.
     pub summary: String,
@@ -161,4 +165,21 @@ fn find<'a>(all: &'a [Endpoint], name: &str) -> Option<&'a Endpoint> {
 /// Whether anyone else on this host reaches the same address.
 fn others(cells: &[Cell], cell: &Cell) -> bool {
     cells.iter().any(|other| other.address == cell.address && other.from != cell.from && other.result.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::PLACES;
+
+    #[test]
+    fn the_page_tells_every_place_and_no_other() {
+        let page = include_str!("../../../../docs/check.md");
+        let rows = page.lines().skip_while(|line| !line.starts_with("| place |")).skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let told: BTreeSet<&str> =
+            rows.flat_map(|row| row.split('|').nth(1).unwrap().trim().split(", ")).collect();
+        assert_eq!(told, BTreeSet::from(PLACES));
+    }
 }
