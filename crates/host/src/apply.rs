@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use kernel::{Groups, Monitor, NetNs, Netlink};
 use serde::Serialize;
 
+use crate::host_access;
 use crate::keep::Machinery;
 use crate::{Difference, Error, Network, Plan, Result, Step, Wanted};
 
@@ -112,7 +113,9 @@ impl Machinery for Here<'_> {
     }
 
     fn converge(&mut self, wanted: &Wanted) -> Result<()> {
-        converge(&mut self.netlink, wanted, &mut *self.progress).map(drop)
+        host_access::take(&mut self.netlink, &wanted.host_access)?;
+        converge(&mut self.netlink, wanted, &mut *self.progress)?;
+        host_access::give(&mut self.netlink, &wanted.host_access)
     }
 
     fn reload(&mut self, paths: &[std::path::PathBuf]) {

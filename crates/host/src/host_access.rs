@@ -1,6 +1,7 @@
 //! Host access for containers that came without it, by podman, docker or a plugin without `hostAccess`: a shim on the
 //! parent, as the plugin makes it, and routes and neighbours on both sides. No address moves.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use attach::host_access::{PROTOCOL, Target, add, check, collect};
@@ -13,7 +14,8 @@ use kernel::{Change, Link, LinkKind, MacAddr, MacvlanMode, NetNs, Netlink, Route
 use serde::Serialize;
 use topology::{Node, Topology};
 
-use crate::{Error, Result};
+use crate::state::{HostAccess, HostAccessWay};
+use crate::{Error, Network, Result};
 
 /// How the host and a container reach each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -130,6 +132,57 @@ pub fn off(paths: &Paths, netlink: &mut Netlink, parent: &str) -> Result<Vec<Pod
     }
     collect(paths, netlink, &network(parent), &[])?;
     Ok(pods)
+}
+
+/// A wanted network without the shims that [`take`] takes away first.
+pub(crate) fn forget_shims(network: &mut Network, declared: &BTreeMap<String, HostAccess>) {
+    for (parent, _) in declared.iter().filter(|(_, access)| access.way != Some(HostAccessWay::Shim)) {
+        let own = alias(&self::network(parent));
+        let shims = network.links.extract_if(.., |_, link| link.alias.as_ref() == Some(&own));
+        for (shim, _) in shims.collect::<Vec<_>>() {
+            network.routes.retain(|route| !crate::plan::uses(route, &shim));
+        }
+    }
+}
+
+/// Takes the shims of parents away for which another way, or none, is declared.
+///
+/// # Errors
+/// As [`off`].
+pub(crate) fn take(netlink: &mut Netlink, declared: &BTreeMap<String, HostAccess>) -> Result<()> {
+    for (parent, _) in declared.iter().filter(|(_, access)| access.way != Some(HostAccessWay::Shim)) {
+        off(&Paths::from_env(), netlink, parent)?;
+    }
+    Ok(())
+}
+
+/// Gives access by shims where that is declared.
+///
+/// # Errors
+/// As [`on`].
+pub(crate) fn give(netlink: &mut Netlink, declared: &BTreeMap<String, HostAccess>) -> Result<()> {
+    for (parent, _) in declared.iter().filter(|(_, access)| access.way == Some(HostAccessWay::Shim)) {
+        if netlink.link_by_name(parent)?.is_none() {
+            // Pulled out meanwhile, and its containers with it.
+            continue;
+        }
+        on(&Paths::from_env(), netlink, parent)?;
+    }
+    Ok(())
+}
+
+/// What was so of the parents of a change before it: a shim or none.
+pub(crate) fn before(
+    network: &Network,
+    changed: &BTreeMap<String, HostAccess>,
+) -> BTreeMap<String, HostAccess> {
+    let has_shim = |parent: &str| {
+        let own = alias(&self::network(parent));
+        network.links.values().any(|link| link.alias.as_ref() == Some(&own))
+    };
+    let way = |parent: &String| has_shim(parent).then_some(HostAccessWay::Shim);
+    let of = |parent: &String| HostAccess { way: way(parent), name: None, keep_mac: false };
+    changed.keys().map(|parent| (parent.clone(), of(parent))).collect()
 }
 
 /// Tells of each container how it and the host reach each other.

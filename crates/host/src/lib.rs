@@ -25,7 +25,7 @@ mod wanted;
 pub use apply::{Here, Report, apply, converge, verify};
 pub use difference::{Change, Difference};
 pub use error::{Error, Result};
-pub use move_address::MoveAddress;
+pub use move_address::{MoveAddress, declaration};
 pub use network::{Bond, Hop, Kind, Link, Network, Route};
 pub use plan::{LinkChange, Plan, Step};
 pub use state::State;

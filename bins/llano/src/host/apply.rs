@@ -85,6 +85,7 @@ pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> 
         return dry(&planned, how, &view, &subjects, out);
     }
     if planned.is_nothing() {
+        planned.refresh(&mut keeper)?;
         out.json(&json!({ "changed": false, "difference": planned.difference }))?;
         return out.line("The network is so already.");
     }

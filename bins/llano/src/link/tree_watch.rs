@@ -49,21 +49,21 @@ fn draw(args: &Tree, topology: &Topology, out: &mut Out) -> anyhow::Result<()> {
 }
 
 /// Everything that tells of a change.
-struct Ears {
+pub(crate) struct Ears {
     monitors: BTreeMap<NamespaceId, Monitor>,
     /// The kernel marks it when a mount comes or goes, as a named namespace's.
     mounts: File,
 }
 
 impl Ears {
-    fn open() -> anyhow::Result<Self> {
+    pub(crate) fn open() -> anyhow::Result<Self> {
         let path = "/proc/self/mountinfo";
         let mounts = File::open(path).with_context(|| format!("cannot open {path}"))?;
         Ok(Self { monitors: BTreeMap::new(), mounts })
     }
 
     /// A monitor in each namespace that is there now.
-    fn listen_everywhere(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn listen_everywhere(&mut self) -> anyhow::Result<()> {
         let all = namespaces()?;
         self.monitors.retain(|id, _| all.iter().any(|namespace| namespace.id == *id));
         let groups = Groups { links: true, addresses: true, ..Groups::default() };
@@ -83,7 +83,7 @@ impl Ears {
     }
 
     /// Waits until something changed, and until the burst that it may belong to is over.
-    fn wait(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn wait(&mut self) -> anyhow::Result<()> {
         let mut end: Option<Instant> = None;
         loop {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::declare::declared_state;
 use super::{Fate, History, Keeper, Machinery, Pending, Places, Stage, Told};
 use crate::state::Identifier;
-use crate::{Difference, Error, Result, State, Wanted};
+use crate::{Difference, Error, MoveAddress, Result, State, Wanted};
 
 /// What happens at boot.
 #[derive(Debug)]
@@ -192,6 +192,9 @@ fn needed(state: &State) -> BTreeSet<Nic> {
             Some(Identifier::MacAddress) => interface.mac_address,
             _ => None,
         };
+        if let Some(how) = MoveAddress::declared(interface) {
+            names.remove(&how.child());
+        }
         let is_made = interface.is_made();
         if is_made || interface.is_absent() || interface.is_ignored() || by_mac.is_some() {
             names.remove(&interface.name);

@@ -10,6 +10,7 @@ use super::{Change, Keeper, Launcher, Machinery, Outcome, declared_text};
 use crate::carried::{self, Carried};
 use crate::files::File;
 use crate::owner::{Foreign, Owner, Subject, Tool, View, find, taking};
+use crate::state::{HostAccess, HostAccessWay};
 use crate::unit::{Made, Manifest, host_files, link_file};
 use crate::{Difference, Error, Network, Plan, Result, State, Step, Wanted};
 
@@ -105,6 +106,19 @@ impl Planned {
     /// Whether neither the network nor `host.yaml` would change.
     pub fn is_nothing(&self) -> bool {
         self.plan.is_empty() && self.difference.is_empty() && self.is_declared
+    }
+
+    /// Gives containers that have come since the access that is declared, where nothing else is to be done.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn refresh<M: Machinery>(&self, keeper: &mut Keeper<M>) -> Result<()> {
+        let by_shim = |access: &HostAccess| access.way == Some(HostAccessWay::Shim);
+        if self.wanted.host_access.values().any(by_shim) {
+            keeper.lend()?.converge(&self.wanted)
+        } else {
+            Ok(())
+        }
     }
 
     /// The interfaces that are changed, not those that are only spoken of.

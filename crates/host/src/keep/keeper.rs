@@ -168,6 +168,7 @@ impl<M: Machinery> Keeper<M> {
                 changed.network.routes.extend(later_entry.wanted.network.routes);
                 changed.network.rules.extend(later_entry.wanted.network.rules);
                 changed.rules |= later_entry.wanted.rules;
+                changed.host_access.extend(later_entry.wanted.host_access);
             }
         }
         let wanted = restored(&before, &entry.before, &changed, entry.passed());

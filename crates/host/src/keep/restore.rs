@@ -26,7 +26,8 @@ pub fn restored(current: &Network, before: &Network, change: &Wanted, passed: Du
         network.rules = rules(current, before, &change.network);
     }
     without_the_gone(&mut network, current);
-    Wanted::back_to(network, change.affected.clone(), change.rules)
+    let host_access = crate::host_access::before(before, &change.host_access);
+    Wanted { host_access, ..Wanted::back_to(network, change.affected.clone(), change.rules) }
 }
 
 fn without_the_gone(network: &mut Network, current: &Network) {

@@ -9,7 +9,8 @@ mod refuse;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use declare::declare;
+pub use declare::declaration;
+pub(crate) use declare::{as_meant, declare};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ use kernel::uapi::{ADDR_GEN_MODE_NONE, IFNAME_MAX};
 use kernel::{Address, MacAddr, Macvlan, MacvlanMode};
 
 use crate::plan::{is_kernels_address, uses};
+use crate::state::{HostAccessWay, Interface};
 use crate::{Error, Kind, Link, Network, Result, Route, Wanted};
 
 /// What to move, and how.
@@ -34,6 +36,16 @@ impl MoveAddress {
     /// The child's own MAC by default.
     pub fn new(parent: impl Into<String>) -> Self {
         Self { parent: parent.into(), child: None, keep_mac: false }
+    }
+
+    /// What a file says of an interface.
+    pub fn declared(interface: &Interface) -> Option<Self> {
+        let access = interface.llano.as_ref()?.host_access.as_ref()?;
+        (access.way == Some(HostAccessWay::Move)).then(|| Self {
+            parent: interface.name.clone(),
+            child: access.name.clone(),
+            keep_mac: access.keep_mac,
+        })
     }
 
     /// The macvlan's name.

@@ -30,7 +30,7 @@ impl State {
     /// # Errors
     /// What cannot be applied, by its key path; nothing was changed.
     pub fn wanted(&self, current: &Network) -> Result<Wanted> {
-        let state = self.found(current)?;
+        let state = crate::move_address::as_meant(self.found(current)?, current);
         let wanted = Wanted { network: current.clone(), ..Wanted::default() };
         let mut merge = Merge { state: &state, current, wanted, taken: BTreeMap::new() };
         for interface in state.interfaces.iter().filter(|interface| interface.is_absent()) {
@@ -51,6 +51,7 @@ impl State {
         merge.routes()?;
         merge.rules()?;
         let mut wanted = merge.wanted;
+        crate::host_access::forget_shims(&mut wanted.network, &wanted.host_access);
         crate::move_address::declare(&mut wanted)?;
         Ok(wanted)
     }

@@ -12,9 +12,9 @@ use serde::Serialize;
 
 pub use manifest::Manifest;
 
-use crate::State;
 use crate::files::File;
 use crate::state::InterfaceType;
+use crate::{MoveAddress, State};
 
 /// First line of what we write into directories of others.
 pub(crate) const MARK: &str = "# Written by llano host enable; llano host disable takes it away.\n";
@@ -53,6 +53,10 @@ impl Made {
     pub fn of(state: &State) -> Self {
         let mut made = Self::default();
         for interface in state.interfaces.iter().filter(|i| !i.is_absent() && !i.is_ignored()) {
+            if let Some(how) = MoveAddress::declared(interface) {
+                made.links.insert(how.child());
+                made.modules.insert("macvlan");
+            }
             let module = match interface.kind {
                 Some(InterfaceType::Bond) => "bonding",
                 Some(InterfaceType::Vlan) => "8021q",
