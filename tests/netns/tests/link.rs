@@ -18,6 +18,9 @@ hosts:
     interfaces:
       eth0: { switch: lan, addresses: 10.9.0.1/24 }
       eth1: { switch: lan2 }
+  other:
+    interfaces:
+      eth0: { switch: lan }
 ";
 
 fn lab() -> Ephemeral {
@@ -199,12 +202,20 @@ fn what_is_refused_says_why_and_leaves_nothing() {
     ok(host, "link add mv0 --parent eth0 --netns web --address 10.9.0.30/24");
     ok(host, "link add pass --parent eth1 --mode passthru --netns web");
     ok(host, "link add v0 --type veth --peer v1");
+    // Another host's, on a link of the same number: of no interest here.
+    let other = lab.host("other").unwrap();
+    let same = other.container("same").unwrap();
+    let mut sleeper = same.command("sleep").unwrap().arg("1000").spawn().unwrap();
+    ok(other, "link add mv0 --parent eth0 --netns same --mode private");
     let before = state(host, &web);
     let cases = [
         ("link add mv0 --parent eth0 --netns web", "there is a link \"mv0\" in web already"),
         ("link add mv1 --parent eth9", "there is no link \"eth9\" here"),
         ("link add mv1 --parent eth1", "belongs wholly to pass"),
-        ("link add mv1 --parent eth0 --mode passthru", "needs eth0 for itself"),
+        (
+            "link add mv1 --parent eth0 --mode passthru",
+            "needs eth0 for itself, and it carries one macvlan already, such as mv0 (mode bridge)",
+        ),
         ("link add mv1 --parent eth0 --mtu 9000", "invalid MTU 9000"),
         ("link add mv1 --parent eth0 --nopromisc", "only with mode passthru"),
         ("link add mv1 --parent eth0 --source-mac 02:00:00:00:09:01", "only with mode source"),
@@ -231,6 +242,10 @@ fn what_is_refused_says_why_and_leaves_nothing() {
             "EADDRNOTAVAIL",
         ),
         ("link set v0 --mtu 1300 --promisc on --arp off --controller eth0", "cannot change link"),
+        (
+            "link set mv0 --netns web --mac 02:00:00:00:09:77 --mtu 9000",
+            "--mtu: mv0 stands on eth0 (host), and no more than its 1500 is allowed",
+        ),
         ("link set eth0 --mode vepa", "are for macvlans"),
         ("link set mv0 --netns web", "nothing to change"),
         ("link del eth0", "would vanish with it"),
@@ -245,6 +260,8 @@ fn what_is_refused_says_why_and_leaves_nothing() {
     let output = llano(host, "link add eth0.7 --type vlan --parent eth0 --id 7");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() || said.contains("this kernel has no links of type vlan"), "{said}");
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
     drop(lab);
     leaks.assert_clean();
 }

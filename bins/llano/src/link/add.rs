@@ -300,7 +300,10 @@ fn mac(args: &Add, parent: Option<&Link>) -> anyhow::Result<Option<MacAddr>> {
 
 fn create(plan: &mut Plan) -> anyhow::Result<u32> {
     let Plan { new, parent, place, parents, same_place } = plan;
-    let creator = if *same_place { &mut place.socket } else { &mut parents.socket };
+    let (home, creator) = match *same_place {
+        true => (&place.net, &mut place.socket),
+        false => (&parents.net, &mut parents.socket),
+    };
     let mut change = Change::AddLink(new.clone());
     let mut made = creator.apply(&change);
     let mut name = new.name.clone();
@@ -315,7 +318,7 @@ fn create(plan: &mut Plan) -> anyhow::Result<u32> {
         }
         made = creator.apply(&change);
     }
-    made.map_err(|error| refusal::of_new(error, new, parent.as_ref(), creator))?;
+    made.map_err(|error| refusal::of_new(error, new, parent.as_ref(), home, creator))?;
     let gone = || format!("{} is gone as soon as it was made", visible(&new.name));
     let index = place.socket.index_of(&name)?.with_context(gone)?;
     if name != new.name {

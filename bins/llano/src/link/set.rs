@@ -11,7 +11,7 @@ use topology::visible;
 
 use super::equal::Ip;
 use super::place::Place;
-use super::show;
+use super::{refusal, show};
 use crate::output::Out;
 
 /// Change a link.
@@ -197,7 +197,8 @@ fn apply(args: &Set, link: &Link, mut set: SetLink, place: &mut Place) -> anyhow
     // Up comes last, so that what is refused has not been up for a moment.
     let up = set.up.take_if(|up| *up);
     if set != SetLink::default() {
-        place.socket.apply(&Change::SetLink { index, set })?;
+        let changed = place.socket.apply(&Change::SetLink { index, set });
+        changed.map_err(|error| refusal::of_change(error, link, args.mtu, place))?;
     }
     for address in &args.delete_address {
         place.socket.apply(&Change::DeleteAddress(Address::new(index, *address)))?;
@@ -206,7 +207,8 @@ fn apply(args: &Set, link: &Link, mut set: SetLink, place: &mut Place) -> anyhow
         place.socket.apply(&Change::AddAddress(Address::new(index, *address)))?;
     }
     if up.is_some() {
-        place.socket.apply(&Change::SetLink { index, set: SetLink::up() })?;
+        let up = place.socket.apply(&Change::SetLink { index, set: SetLink::up() });
+        up.map_err(|error| refusal::of_change(error, link, None, place))?;
     }
     Ok(())
 }

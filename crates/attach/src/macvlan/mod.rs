@@ -87,8 +87,13 @@ pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -
         }
         new.mac = parent.mac;
     }
-    let mut pod = PodLink::create(&netns, &mut creator, new, "macvlan", env, policy)
-        .map_err(|error| refusal::explain(error, &mut creator, &parent, conf.macvlan.mode, &env.ifname))?;
+    let mut pod = PodLink::create(&netns, &mut creator, new, "macvlan", env, policy).map_err(|error| {
+        let home = if conf.link_in_container { Ok(netns.clone()) } else { NetNs::current() };
+        match home {
+            Ok(home) => refusal::explain(error, &home, &mut creator, &parent, conf.macvlan.mode, &env.ifname),
+            Err(_) => error,
+        }
+    })?;
     if pod.mtu == 0 {
         pod.mtu = parent.mtu;
     }
@@ -103,16 +108,17 @@ pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -
     attachment.finish()
 }
 
-/// Why the kernel refused a macvlan, found by a look at the children of `parent`, to whose namespace `creator` speaks. An
-/// error that needs no explanation comes back as it is.
+/// Why the kernel refused a macvlan, found by a look at the children of `parent`, which is in `home`, to which `creator`
+/// speaks. An error that needs no explanation comes back as it is.
 pub fn explain_refusal(
     error: kernel::Error,
+    home: &NetNs,
     creator: &mut Netlink,
     parent: &Link,
     mode: MacvlanMode,
     ifname: &str,
 ) -> Error {
-    refusal::explain(error.into(), creator, parent, mode, ifname)
+    refusal::explain(error.into(), home, creator, parent, mode, ifname)
 }
 
 /// Where the parent is: on the host, or in the pod with `linkInContainer`.

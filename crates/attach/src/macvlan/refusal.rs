@@ -15,9 +15,11 @@ struct Child {
     place: String,
 }
 
-/// Turns the kernel's refusal into one that names what stands in the way; other errors pass unchanged.
+/// Turns the kernel's refusal into one that names what stands in the way; other errors pass unchanged. `creator` speaks to
+/// `home`, the parent's namespace.
 pub(super) fn explain(
     error: Error,
+    home: &NetNs,
     creator: &mut Netlink,
     parent: &Link,
     mode: MacvlanMode,
@@ -40,7 +42,7 @@ pub(super) fn explain(
         format!("{} is {port_of}, and an interface can only be one of the two", parent.name)
     } else {
         let real = real_parent(parent);
-        let children = children(parent, creator);
+        let children = children(parent, home, creator);
         match (children.iter().find(|child| child.mode == MacvlanMode::Passthru), children.first()) {
             (Some(child), _) => format!(
                 "{} belongs wholly to {} in {}, which has mode passthru",
@@ -95,11 +97,12 @@ fn owner(creator: &mut Netlink, parent: &Link) -> Option<String> {
 }
 
 /// The macvlans on `parent` in every namespace that this process can see.
-fn children(parent: &Link, creator: &mut Netlink) -> Vec<Child> {
+fn children(parent: &Link, home: &NetNs, creator: &mut Netlink) -> Vec<Child> {
     let mut found = Vec::new();
-    let mut look = |links: kernel::Result<Vec<Link>>, place: &str, elsewhere: bool| {
+    // The number by which the children's namespace names the parent's: elsewhere another link has the same index.
+    let mut look = |links: kernel::Result<Vec<Link>>, place: &str, number: Option<i32>| {
         for link in links.unwrap_or_default() {
-            let on_parent = link.parent == Some(parent.index) && link.parent_nsid.is_some() == elsewhere;
+            let on_parent = link.parent == Some(parent.index) && link.parent_nsid == number;
             if let LinkKind::Macvlan(macvlan) | LinkKind::Macvtap(macvlan) = &link.kind
                 && on_parent
             {
@@ -107,14 +110,18 @@ fn children(parent: &Link, creator: &mut Netlink) -> Vec<Child> {
             }
         }
     };
-    look(creator.links(), "the same namespace", false);
-    let mut seen = BTreeSet::new();
+    look(creator.links(), "the same namespace", None);
+    let mut seen = BTreeSet::from_iter(home.id());
     for path in namespaces() {
         let Ok(netns) = NetNs::open(&path) else { continue };
         if netns.id().is_ok_and(|id| seen.insert(id))
             && let Ok(mut socket) = Netlink::open_in(&netns)
         {
-            look(socket.links(), &path.display().to_string(), true);
+            // It is the list that makes the kernel give out the number.
+            let links = socket.links();
+            if let Ok(number @ Some(_)) = socket.nsid_of(home) {
+                look(links, &path.display().to_string(), number);
+            }
         }
     }
     found
