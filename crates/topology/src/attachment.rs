@@ -9,6 +9,7 @@ use crate::{Pod, file};
 
 /// One interface of one container on one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Attachment {
     /// The network's name.
     pub network: String,

@@ -99,6 +99,43 @@ fn each_link_stands_below_its_parent() {
     assert_eq!(drawn(&forest(&topology, &choice)).len(), 1);
 }
 
+/// Every key of an object, below it too.
+fn keys(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => object.iter().for_each(|(key, value)| {
+            into.insert(key.clone());
+            keys(value, into);
+        }),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_tells_every_key_and_no_other() {
+    let mut topology = topology(&["x".to_owned()], &[(0, b"a".to_vec(), None), (0, b"b".to_vec(), Some(0))]);
+    topology.namespaces[0].pod = Some(crate::Pod::default());
+    topology.namespaces[0].container = Some(crate::Container::default());
+    topology.links[1].attachment = Some(crate::Attachment {
+        network: String::new(),
+        container_id: String::new(),
+        ifname: String::new(),
+        pod: None,
+    });
+    let mut made = std::collections::BTreeSet::new();
+    keys(&serde_json::to_value(crate::record::Record::of(&topology)).unwrap(), &mut made);
+    // Only a VLAN has these.
+    made.insert("protocol".to_owned());
+    let page = include_str!("../../../../../docs/link.md");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| key | of |")).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let told: std::collections::BTreeSet<String> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap().split(','))
+        .map(|key| key.trim().trim_matches('`').to_owned())
+        .collect();
+    assert_eq!(told, made);
+}
+
 #[test]
 fn a_ring_is_drawn_all_the_same() {
     let mut topology = topology(&["x".to_owned()], &[(0, b"a".to_vec(), None), (0, b"b".to_vec(), Some(0))]);
