@@ -61,8 +61,9 @@ const PACKAGES: &[Apt] = {
             "systemd",
             "systemd-socket-activate",
             &[Netns],
-            "starts the DHCP daemon the way a systemd socket does",
+            "starts the DHCP daemon the way a systemd socket does; networkd beside llano host",
         ),
+        apt_row("dbus-daemon", "dbus-daemon", &[Netns], "the bus on which networkd is told to reload"),
         apt_row(
             "busybox-static",
             // The dynamic busybox has the same program.

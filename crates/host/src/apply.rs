@@ -119,6 +119,7 @@ impl Machinery for Here<'_> {
     }
 
     fn reload(&mut self, paths: &[std::path::PathBuf]) {
-        crate::owner::reload(&crate::owner::View::of_this_host(), paths);
+        let subjects = crate::owner::Subject::all(&mut self.netlink).unwrap_or_default();
+        crate::owner::reload(&crate::owner::View::of_this_host(), paths, &subjects);
     }
 }

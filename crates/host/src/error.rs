@@ -156,6 +156,16 @@ pub enum Error {
         /// How many more there are.
         others: usize,
     },
+    /// A tool that would have to let go of an interface leased its address.
+    #[error(
+        "{tool} leases an address of {interface}, which would end with nobody to renew it: declare it in the file, with valid-life-time: forever"
+    )]
+    Leased {
+        /// The interface.
+        interface: String,
+        /// The tool.
+        tool: &'static str,
+    },
     /// The watchdog did not start, and without it nothing is changed.
     #[error("the watchdog that takes a change back did not start: {reason}; nothing was changed")]
     Watchdog {

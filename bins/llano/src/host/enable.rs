@@ -146,6 +146,6 @@ fn declared(places: &Places) -> anyhow::Result<Option<State>> {
 
 fn reload_here(root: &Path, paths: &[PathBuf]) {
     if root == Path::new("/") && !paths.is_empty() {
-        reload(&View::of_this_host(), paths);
+        reload(&View::of_this_host(), paths, &[]);
     }
 }

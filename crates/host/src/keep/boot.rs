@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::declare::declared_state;
 use super::{Fate, History, Keeper, Machinery, Pending, Places, Stage, Told};
 use crate::state::Identifier;
-use crate::{Difference, Error, MoveAddress, Result, State, Wanted};
+use crate::{Difference, Error, MoveAddress, Network, Result, State, Wanted};
 
 /// What happens at boot.
 #[derive(Debug)]
@@ -297,6 +297,24 @@ impl Udev {
             }
         }
     }
+}
+
+/// The state without what builds on NICs that are not there.
+pub(super) fn without_missing(state: &State, network: &Network) -> State {
+    let is_there = |nic: &Nic| match nic {
+        Nic::Named(name) => network.links.contains_key(name),
+        Nic::WithMac { mac, .. } => {
+            network.links.values().any(|link| link.permanent_mac.or(link.mac) == Some(*mac))
+        }
+    };
+    let missing = needed(state).into_iter().filter(|nic| !is_there(nic));
+    let missing = missing.map(|nic| match nic {
+        Nic::Named(name) => name,
+        Nic::WithMac { declared_as, .. } => declared_as,
+    });
+    let mut state = state.clone();
+    leave_out(&mut state, &missing.collect());
+    state
 }
 
 /// Takes interfaces out of a state, with what stands on them. A bond stays with the ports that are there.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use topology::Topology;
 
+use super::boot::without_missing;
 use super::{Change, Keeper, Launcher, Machinery, Outcome, declared_text};
 use crate::carried::{self, Carried};
 use crate::files::File;
@@ -69,8 +70,8 @@ pub fn plan<M: Machinery>(keeper: &mut Keeper<M>, state: &State) -> Result<Plann
     };
     declared.overlay(state);
     without_the_replaced(&mut declared, state, &wanted.network);
-    // What is kept must bring up at boot what is made now.
-    let at_boot = declared.wanted(&wanted.network);
+    // What is kept must bring up at boot what is made now, as far as its NICs are there.
+    let at_boot = without_missing(&declared, &wanted.network).wanted(&wanted.network);
     let at_boot =
         at_boot.map_err(|error| Error::Contradiction { path: path.clone(), error: Box::new(error) })?;
     let other = Difference::of(&wanted.network, &at_boot);
@@ -145,6 +146,12 @@ impl Planned {
         if self.plan.uproots() { Ok(self.plan.carried(&Topology::read()?)) } else { Ok(Vec::new()) }
     }
 
+    /// Whether the interface would keep an IPv4 address that ends when nobody renews it.
+    fn has_leased(&self, interface: &str) -> bool {
+        let link = self.wanted.network.links.get(interface);
+        link.is_some_and(|link| link.addresses.iter().any(|a| a.valid.is_some() && a.net.addr().is_ipv4()))
+    }
+
     /// What a person should know though it does not stop the change.
     pub fn warnings(&self, view: &View, how: &How) -> Vec<String> {
         let mut warnings = self.wanted.notes.clone();
@@ -211,6 +218,9 @@ pub fn declare<M: Machinery>(
     }
     if !how.lose_containers {
         carried::refuse(&planned.carried()?)?;
+    }
+    if let Some(owner) = owners.iter().find(|owner| planned.has_leased(&owner.interface)) {
+        return Err(Error::Leased { interface: owner.interface.clone(), tool: owner.tool.name() });
     }
     let mut files = if how.take { taking(view, &owners)?.files } else { Vec::new() };
     let made = Made::of(&planned.declared);

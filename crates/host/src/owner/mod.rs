@@ -10,6 +10,7 @@ mod ini;
 mod netplan;
 mod network_manager;
 mod networkd;
+mod release;
 mod take;
 #[cfg(test)]
 mod tests;

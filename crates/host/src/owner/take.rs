@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Foreign, Owner, Tool, View};
+use super::{Foreign, Owner, Subject, Tool, View};
 use crate::files::File;
 use crate::{Error, Result};
 
@@ -55,26 +55,42 @@ fn with_earlier(view: &View, path: &str, key: &str, mut names: BTreeSet<String>)
     if names.is_empty() {
         return names;
     }
-    let text = view.read(&view.path(path)).unwrap_or_default();
-    if let Some(line) = text.lines().find_map(|line| line.strip_prefix(key)) {
-        let words = line.split([' ', ';']).map(|word| word.trim_start_matches("interface-name:="));
-        names.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
-    }
+    names.extend(names_in(view, path, key));
     names
+}
+
+/// The interfaces that a file of ours names.
+fn names_in(view: &View, path: &str, key: &str) -> Vec<String> {
+    let text = view.read(&view.path(path)).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    let words = line.split([' ', ';']).map(|word| word.trim_start_matches("interface-name:="));
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn joined(names: &BTreeSet<String>, by: &str) -> String {
     names.iter().map(String::as_str).collect::<Vec<_>>().join(by)
 }
 
-/// Asks the tools that these files are of to read them again. One that does not run, or is not there, needs nothing.
-pub fn reload(view: &View, paths: &[PathBuf]) {
+/// Asks the tools that these files are of to read them again, and waits until they have let go of those of these
+/// interfaces that the files name. A tool that does not run, or is not there, needs nothing.
+pub fn reload(view: &View, paths: &[PathBuf], subjects: &[Subject]) {
     let wrote = |path: &str| paths.iter().any(|written| *written == view.path(path));
     if wrote(NETWORKD) && view.runs("systemd-network") {
         ask("networkctl", &["reload"]);
     }
     if wrote(NETWORK_MANAGER) && view.runs("NetworkManager") {
         ask("nmcli", &["general", "reload", "conf"]);
+    }
+    let mut ours = BTreeSet::new();
+    for (path, key) in [(NETWORKD, "Name="), (NETWORK_MANAGER, "match-device=")] {
+        if wrote(path) {
+            ours.extend(names_in(view, path, key));
+        }
+    }
+    let let_go: Vec<Subject> =
+        subjects.iter().filter(|subject| ours.contains(&subject.name)).cloned().collect();
+    if !let_go.is_empty() {
+        super::release::wait(view, &let_go);
     }
     if paths.iter().any(|path| path.extension() == Some("link".as_ref()))
         && Path::new("/run/udev/control").exists()
