@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+
+use crate::output::Format;
 
 /// Containers with their own MAC and address on the physical LAN.
 #[derive(Debug, Parser)]
@@ -39,20 +41,6 @@ impl Cli {
             <Self as clap::CommandFactory>::command().error(kind, text).exit();
         }
     }
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    // Aligned, for people.
-    Text,
-    // One document, for programs.
-    Json,
-    // A picture, or a graph for graphviz: `llano link tree` only.
-    #[value(hide = true)]
-    Svg,
-    #[value(hide = true)]
-    Dot,
 }
 
 #[derive(Debug, Subcommand)]

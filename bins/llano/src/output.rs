@@ -2,9 +2,22 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::cli::Format;
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    // Aligned, for people.
+    Text,
+    // One document, for programs.
+    Json,
+    // A picture, or a graph for graphviz: `llano link tree` only.
+    #[value(hide = true)]
+    Svg,
+    #[value(hide = true)]
+    Dot,
+}
 
 /// Standard output.
 pub(crate) struct Out {

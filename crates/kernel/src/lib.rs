@@ -9,6 +9,7 @@
 mod address;
 pub mod arp;
 mod bond;
+mod bpf;
 mod bridge;
 mod change;
 mod error;
@@ -45,6 +46,7 @@ mod wire;
 
 pub use address::Address;
 pub use bond::{Bond, BondPort, BondValue, BondWidth};
+pub use bpf::BpfInsn;
 pub use bridge::BridgePort;
 pub use change::Change;
 pub use error::{Error, Result};
@@ -60,7 +62,7 @@ pub use monitor::{Groups, Heard, Monitor};
 pub use neighbour::Neighbour;
 pub use netlink::Netlink;
 pub use netns::NetNs;
-pub use packet::{BpfInsn, PacketSocket};
+pub use packet::PacketSocket;
 pub use qdisc::{Qdisc, QdiscKind, Tbf};
 pub use route::{Family, NextHop, Route, RouteFilter};
 pub use rule::Rule;

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
 
-use crate::packet::BpfInsn;
+use crate::bpf::BpfInsn;
 
 // if_packet.h; libc has them as int, the structures as u16.
 const AF_PACKET: u16 = 17;

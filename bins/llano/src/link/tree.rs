@@ -8,8 +8,7 @@ use topology::record::Record;
 use topology::{NamespaceId, Topology, select};
 
 use super::place::raise_descriptor_limit;
-use crate::cli::Format;
-use crate::output::{Colour, Out, Text, head};
+use crate::output::{Colour, Format, Out, Text, head};
 
 /// Show what hangs on what.
 #[derive(Debug, Args)]

@@ -13,8 +13,7 @@ use topology::record::Record;
 use topology::{NamespaceId, Topology, namespaces};
 
 use super::tree::{Tree, print};
-use crate::cli::Format;
-use crate::output::Out;
+use crate::output::{Format, Out};
 
 /// Changes come in bursts: so long after the first one the tree is drawn.
 const SETTLE: Duration = Duration::from_millis(100);

@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use super::events::{Event, Known};
 use super::place::Place;
-use crate::cli::Format;
-use crate::output::Out;
+use crate::output::{Format, Out};
 
 /// Print what changes.
 #[derive(Debug, Args)]
