@@ -275,52 +275,70 @@ fn the_next_command_does_what_a_killed_watchdog_cannot() {
     assert_eq!(site.network(), before);
 }
 
+/// `llano host ARGS` below strace, which may kill it.
+struct Traced<'a> {
+    site: &'a Site,
+    args: Vec<String>,
+}
+
+impl Traced<'_> {
+    fn run(&self, options: &[&str]) -> (Output, String) {
+        let trace = self.site.file("trace");
+        let mut strace = self.site.host().command("strace").unwrap();
+        strace.args(["-qq", "-s", "0", "-o", &trace]).args(options).arg(&self.site.llano).arg("host");
+        strace.args(&self.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        (strace.output().unwrap(), std::fs::read_to_string(&trace).unwrap())
+    }
+
+    /// What every one of several runs does: how often it looks at what the kernel does by itself differs. Before the
+    /// watchdog is made nothing is written down: some calls before, and all after it.
+    fn calls(&self, reset: impl Fn()) -> Vec<Call> {
+        let mut runs: Vec<Vec<Call>> = Vec::new();
+        for _ in 0..3 {
+            let (output, trace) = self.run(&[]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            runs.push(calls(&trace));
+            reset();
+        }
+        let in_all = runs[0].iter().filter(|call| runs.iter().all(|run| run.contains(call)));
+        let in_all: Vec<Call> = in_all.cloned().collect();
+        let is_fork = |call: &Call| ["clone", "clone3", "vfork", "fork"].contains(&call.name.as_str());
+        let fork = in_all.iter().position(is_fork).expect("it makes a watchdog");
+        let walked = &in_all[fork.saturating_sub(20)..];
+        assert!(walked.len() > 80, "{} calls are not the whole of it", walked.len());
+        walked.to_vec()
+    }
+
+    /// Whether it was killed there.
+    fn killed(&self, call: &Call) -> bool {
+        let inject = call.inject();
+        let (output, trace) = self.run(&[&inject[0], &inject[1]]);
+        call.killed(output.status, &trace)
+    }
+}
+
 /// SIGKILL at every call of an apply. The watchdog gives the old network back, or the new one is whole and declared.
 #[test]
-fn killed_at_every_call() {
+fn killed_at_every_call_of_apply() {
     let site = Site::new();
     let (before, file) = (site.network(), site.file("wanted.yaml"));
-    let trace = site.file("trace");
-    let strace = |options: &[&str]| {
-        let mut strace = site.host().command("strace").unwrap();
-        strace.args(["-qq", "-s", "0", "-o", &trace]).args(options).arg(&site.llano);
-        strace
-            .args(["host", "apply", &file])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        strace.output().unwrap()
-    };
-    // Of several runs what every run does: how often it looks at what the kernel does by itself differs.
-    let mut runs: Vec<Vec<Call>> = Vec::new();
-    for _ in 0..3 {
-        let output = strace(&[]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        runs.push(calls(&std::fs::read_to_string(&trace).unwrap()));
+    let apply = Traced { site: &site, args: vec!["apply".to_owned(), file.clone()] };
+    let undo = || {
         site.ok(&["undo"]);
-        site.settle("between traces");
+        site.settle("once it is undone");
         assert_eq!(site.network(), before);
-    }
-    let in_all: Vec<&Call> =
-        runs[0].iter().filter(|call| runs.iter().all(|run| run.contains(call))).collect();
-    // Before the watchdog is made nothing is written down: some calls before, and all after it.
-    let is_fork = |call: &Call| ["clone", "clone3", "vfork", "fork"].contains(&call.name.as_str());
-    let fork = in_all.iter().position(|call| is_fork(call)).expect("it makes a watchdog");
-    let walked = &in_all[fork.saturating_sub(20)..];
-    assert!(walked.len() > 100, "{} calls are no whole apply", walked.len());
+    };
+    let calls = apply.calls(undo);
     let (mut old, mut new) = (0, 0);
-    for call in walked {
-        let inject = call.inject();
-        let output = strace(&[&inject[0], &inject[1]]);
-        let killed = call.killed(output.status, &std::fs::read_to_string(&trace).unwrap());
+    for call in &calls {
+        let killed = apply.killed(call);
         let when = format!("killed at {call}");
         site.settle(&when);
         if site.has_shop() {
             new += 1;
             assert!(site.declared().is_some_and(|text| text.contains("shop")), "{when}: made, not declared");
             assert!(site.ok(&["apply", &file]).contains("so already"), "{when}: half made");
-            site.ok(&["undo"]);
-            site.settle(&when);
+            undo();
         } else {
             old += 1;
             assert!(killed, "{when}: it was not, and made nothing");
@@ -328,7 +346,39 @@ fn killed_at_every_call() {
         assert_eq!(site.network(), before, "{when}");
         assert_eq!(site.declared(), None, "{when}");
     }
-    eprintln!("killed at {} calls: {old} times the old network, {new} times the new one", walked.len());
+    eprintln!("apply killed at {} calls: {old} times the old network, {new} times the new one", calls.len());
+    assert!(old > 0 && new > 0);
+}
+
+/// The same of undo: it is as if it had not begun, or it is done.
+#[test]
+fn killed_at_every_third_call_of_undo() {
+    let site = Site::new();
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    let undo = Traced { site: &site, args: vec!["undo".to_owned()] };
+    let apply = || {
+        site.ok(&["apply", &file]);
+        site.settle("once it is applied");
+    };
+    apply();
+    let calls = undo.calls(apply);
+    let (mut old, mut new) = (0, 0);
+    for call in calls.iter().step_by(3) {
+        let killed = undo.killed(call);
+        let when = format!("killed at {call}");
+        site.settle(&when);
+        if site.has_shop() {
+            old += 1;
+            assert!(killed, "{when}: it was not, and undid nothing");
+            assert!(site.ok(&["apply", &file]).contains("so already"), "{when}: half undone");
+        } else {
+            new += 1;
+            assert_eq!(site.network(), before, "{when}");
+            assert_eq!(site.declared(), None, "{when}");
+            apply();
+        }
+    }
+    eprintln!("undo killed at {} calls: {old} times not undone, {new} times undone", calls.len().div_ceil(3));
     assert!(old > 0 && new > 0);
 }
 
