@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 /// The drop-in that keeps settings over a reboot.
 pub const SYSCTL_FILE: &str = "/etc/sysctl.d/90-llano.conf";
 
+/// The drop-in that loads modules at boot.
+pub const MODULES_FILE: &str = "/etc/modules-load.d/llano.conf";
+
 /// What repairs one finding.
 #[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Fix {
@@ -30,6 +33,11 @@ pub enum Action {
         before: String,
         /// What it becomes.
         value: String,
+    },
+    /// Load a module now, and at boot by [`MODULES_FILE`].
+    Module {
+        /// Its name.
+        name: &'static str,
     },
     /// Make a program executable.
     Executable {
@@ -69,6 +77,7 @@ impl Action {
             Self::Sysctl { key, value, .. } => {
                 format!("echo {value:?} > /proc/sys/{key}, and in {SYSCTL_FILE}")
             }
+            Self::Module { name } => format!("modprobe {name}, and in {MODULES_FILE}"),
             Self::Executable { path, before } => format!("chmod {:o} {}", before | 0o111, path.display()),
             Self::Directory { path } => format!("mkdir -p {}", path.display()),
             Self::SwapOff => "swapoff -a".to_owned(),
@@ -81,6 +90,9 @@ impl Action {
         match self {
             Self::Sysctl { key, before, .. } => {
                 format!("remove the line {key} from {SYSCTL_FILE}; echo {before:?} > /proc/sys/{key}")
+            }
+            Self::Module { name } => {
+                format!("remove the line {name} from {MODULES_FILE}; modprobe -r {name}")
             }
             Self::Executable { path, before } => format!("chmod {before:o} {}", path.display()),
             Self::Directory { path } => format!("rmdir {}", path.display()),
@@ -103,12 +115,12 @@ impl Action {
             Self::Sysctl { key, value, .. } => {
                 kernel::sysctl::write(key, value)?;
                 let path = Path::new(SYSCTL_FILE);
-                let old = match fs::read_to_string(path) {
-                    Ok(text) => text,
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-                    Err(error) => return Err(Error::file("read", path)(error)),
-                };
-                replace(path, &with_setting(&old, key, value))
+                replace(path, &with_setting(&read(path)?, key, value))
+            }
+            Self::Module { name } => {
+                run("modprobe", &[name])?;
+                let path = Path::new(MODULES_FILE);
+                replace(path, &with_module(&read(path)?, name))
             }
             Self::Executable { path, before } => {
                 fs::set_permissions(path, fs::Permissions::from_mode(before | 0o111))
@@ -130,6 +142,9 @@ impl serde::Serialize for Action {
     }
 }
 
+/// The first line of a new drop-in.
+const HEAD: &str = "# Written by `llano check --fix`.";
+
 /// The drop-in with this setting: its line replaced, or put at the end. sysctl.d takes slashes as they are, which an
 /// interface's name with a dot needs.
 fn with_setting(old: &str, key: &str, value: &str) -> String {
@@ -146,12 +161,33 @@ fn with_setting(old: &str, key: &str, value: &str) -> String {
         }
     }
     if lines.is_empty() {
-        lines.push("# Written by `llano check --fix`.");
+        lines.push(HEAD);
     }
     if !done {
         lines.push(&line);
     }
     lines.join("\n") + "\n"
+}
+
+/// The drop-in with this module on a line of its own.
+fn with_module(old: &str, name: &str) -> String {
+    let mut lines: Vec<&str> = old.lines().collect();
+    if lines.is_empty() {
+        lines.push(HEAD);
+    }
+    if !lines.iter().any(|line| line.trim() == name) {
+        lines.push(name);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// A file's text, empty when there is none.
+fn read(path: &Path) -> Result<String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(Error::file("read", path)(error)),
+    }
 }
 
 /// A file is whole or as it was: written beside, synced, renamed.
@@ -182,6 +218,14 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_is_there_once() {
+        let once = with_module("", "8021q");
+        assert_eq!(once, format!("{HEAD}\n8021q\n"));
+        assert_eq!(with_module(&once, "8021q"), once);
+        assert_eq!(with_module("# bonding\nbond", "bonding"), "# bonding\nbond\nbonding\n");
+    }
 
     proptest::proptest! {
         #[test]

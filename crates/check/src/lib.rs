@@ -24,7 +24,7 @@ mod table;
 pub use context::Context;
 pub use error::{Error, Result};
 pub use finding::{Finding, Group, Status};
-pub use fix::{Action, Fix, SYSCTL_FILE};
+pub use fix::{Action, Fix, MODULES_FILE, SYSCTL_FILE};
 pub use overlay::{OVERLAY_IDS, overlay};
 pub use run::run;
 pub use table::{CHECKS, Check};

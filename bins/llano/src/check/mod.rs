@@ -25,7 +25,7 @@ Examples:
   llano check                         everything
   llano check kernel runtime          two groups
   llano check --fix --dry-run         what could be repaired at once
-  llano check --fix                   repair it: settings (also in /etc/sysctl.d/90-llano.conf), chmod +x, mkdir
+  llano check --fix                   repair it: settings (also in /etc/sysctl.d/90-llano.conf), modprobe, chmod +x, mkdir
   llano check connectivity            who reaches whom, and where it is lost
   llano check overlay                 VXLANs, flannel's for one
   llano check --output json | jq '.findings[] | select(.status == \"fail\")'

@@ -7,6 +7,7 @@ use kernel::{
 use crate::context::Context;
 use crate::error::Result;
 use crate::finding::Finding;
+use crate::fix::{Action, Fix};
 
 /// What macvlan needs at all, and the oldest kernel that we know to work (docs/check.md).
 const MACVLAN: (u32, u32) = (3, 9);
@@ -75,8 +76,11 @@ fn is_no_right(error: &kernel::Error) -> bool {
     matches!(error.errno(), Some(Errno::PERM | Errno::ACCESS))
 }
 
-fn module(name: &str) -> String {
-    format!("modprobe {name}; where that fails, install the modules package of this kernel")
+/// A kind that does not work: its module may not be loaded. Only what is needed is repaired.
+fn without_module(needed: bool, summary: String, module: &'static str) -> Finding {
+    let advice = format!("modprobe {module}; where that fails, install the modules package of this kernel");
+    let finding = Finding::bad(needed, summary, advice);
+    if needed { finding.fix(Fix::one(Action::Module { name: module })) } else { finding }
 }
 
 pub(crate) fn modes(context: &Context) -> Result<Vec<Finding>> {
@@ -104,7 +108,7 @@ pub(crate) fn modes(context: &Context) -> Result<Vec<Finding>> {
                 Finding::skip(format!("macvlan mode {mode}: {error}; run as root"))
             }
             Err(error) => {
-                Finding::bad(used, format!("macvlan mode {mode} does not work: {error}"), module("macvlan"))
+                without_module(used, format!("macvlan mode {mode} does not work: {error}"), "macvlan")
             }
         };
         findings.push(finding.of(mode.name()));
@@ -125,12 +129,12 @@ fn tried(
         Err(error) if is_no_right(&error) => Finding::skip(format!("{name}: {error}; run as root")),
         Err(error) => {
             let why = needed.unwrap_or(without);
-            let modules = match name {
+            let module = match name {
                 "802.1Q" => "8021q",
                 "bonding" => "bonding",
                 _ => "macvtap",
             };
-            Finding::bad(needed.is_some(), format!("{name} does not work: {error}; {why}"), module(modules))
+            without_module(needed.is_some(), format!("{name} does not work: {error}; {why}"), module)
         }
     };
     Ok(vec![finding])
