@@ -274,3 +274,39 @@ fn map_below(map: &Mapping, table: &[(&str, Use)], path: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TOP, Use};
+    use crate::state::BOND_OPTIONS;
+
+    fn keys(table: &'static [(&'static str, Use)], all: &mut Vec<&'static str>) {
+        for (key, use_) in table.iter().filter(|(key, _)| *key != "*") {
+            all.push(key);
+            if let Use::Below(table) = use_ {
+                keys(table, all);
+            }
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_key() {
+        let page = include_str!("../../../../docs/host-file.md");
+        let mut all = vec!["primary"];
+        keys(TOP, &mut all);
+        for option in &BOND_OPTIONS {
+            all.push(option.name);
+            all.extend(option.aliases);
+            all.extend(option.words.iter().filter(|_| !option.switch));
+        }
+        all.extend(crate::state::BondMode::NAMES);
+        let has = |key: &&&str| {
+            page.contains(&format!("`{key}`"))
+                || page.contains(&format!(".{key}`"))
+                || page.contains(&format!("\n{key}:"))
+                || page.contains(&format!("  {key}:"))
+        };
+        let missing: Vec<&&str> = all.iter().filter(|key| !has(key)).collect();
+        assert!(missing.is_empty(), "docs/host-file.md lacks {missing:?}");
+    }
+}
