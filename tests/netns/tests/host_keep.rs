@@ -655,7 +655,8 @@ fn undo_takes_back_one_change_only() {
     std::thread::sleep(Duration::from_millis(1100));
     let output = site.run(&["undo"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said, "llano: apply second.yaml has been rolled back: not confirmed in 1 s\n");
+    let expected = "  delete second\nllano: apply second.yaml has been rolled back: not confirmed in 1 s\n";
+    assert_eq!(said, expected);
     assert!(output.status.success() && site.has_shop());
     site.ok(&["apply", &site.file("second.yaml"), "--confirm", "600"]);
     assert!(site.refused(&["undo", "1"]).contains("waits to be confirmed"));

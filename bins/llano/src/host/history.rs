@@ -6,7 +6,7 @@ use ::host::Here;
 use ::host::keep::{Fate, History, Keeper, Outcome, Places, Recovered, Told};
 use serde_json::json;
 
-use super::{keeper, launcher, look_after_unfinished, tell};
+use super::{keeper, launcher, look_after_unfinished, say, tell};
 use crate::output::{Colour, Out, Text, head};
 
 /// Take a change back.
@@ -38,7 +38,12 @@ pub(crate) fn confirm(out: &mut Out) -> anyhow::Result<()> {
 
 pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
     let mut taken_back = None;
-    let here = Here::open(|_| {})?;
+    let quiet = out.is_json() || args.dry_run;
+    let here = Here::open(move |step| {
+        if !quiet {
+            say(&format!("  {step}"));
+        }
+    })?;
     let mut keeper = Keeper::open(Places::default(), here, &mut |told| {
         if let Told::Recovered(Recovered::RolledBack { what, .. }) = &told {
             taken_back = Some(what.clone());
