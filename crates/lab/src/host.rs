@@ -15,7 +15,7 @@ use crate::sys;
 
 /// A host or router: a network namespace and a mount namespace.
 ///
-/// It sees the machine's file system, with a /run, /etc/cni, /etc/llano, /opt/cni, /var/lib/cni and /var/lib/llano of its own, a /sys
+/// It sees the machine's file system, with a /run, /etc/cni, /etc/llano, /etc/systemd, /opt/cni, /var/lib/cni and /var/lib/llano of its own, a /sys
 /// that shows its own interfaces, and nothing of how the machine's own interfaces are configured.
 #[derive(Debug)]
 pub struct Host {

@@ -10,26 +10,24 @@ use rustix::mount::{
 
 use crate::error::{Error, Result};
 
-/// Directories of which each node has its own, empty at first. /run is one too.
-const PRIVATE: [&str; 7] = [
+/// Directories of which each node has its own, empty at first. /run is one too. What a node sets up for its boot, its
+/// units and modules, is not the machine's.
+const PRIVATE: [&str; 10] = [
     "/etc/cni",
     "/etc/containerd",
     "/etc/llano",
+    "/etc/modprobe.d",
+    "/etc/modules-load.d",
     "/etc/sysctl.d",
+    "/etc/systemd",
     "/opt/cni",
     "/var/lib/cni",
     "/var/lib/llano",
 ];
 
 /// Configuration of the machine's own network, where there is any: it says nothing of a node's interfaces.
-const HIDDEN: [&str; 6] = [
-    "/etc/NetworkManager",
-    "/etc/netplan",
-    "/etc/network",
-    "/etc/systemd/network",
-    "/var/lib/NetworkManager",
-    "/var/lib/dhcp",
-];
+const HIDDEN: [&str; 5] =
+    ["/etc/NetworkManager", "/etc/netplan", "/etc/network", "/var/lib/NetworkManager", "/var/lib/dhcp"];
 
 /// Makes `dir` a private mount, the only kind onto which a mount namespace can be bound.
 pub(crate) fn make_private(dir: &Path) -> Result<()> {

@@ -293,6 +293,15 @@ impl Traced<'_> {
     /// What every one of several runs does: how often it looks at what the kernel does by itself differs. Before the
     /// watchdog is made nothing is written down: some calls before, and all after it.
     fn calls(&self, reset: impl Fn()) -> Vec<Call> {
+        let in_all = self.in_all(reset);
+        let is_fork = |call: &Call| ["clone", "clone3", "vfork", "fork"].contains(&call.name.as_str());
+        let fork = in_all.iter().position(is_fork).expect("it makes a watchdog");
+        let walked = &in_all[fork.saturating_sub(20)..];
+        assert!(walked.len() > 80, "{} calls are not the whole of it", walked.len());
+        walked.to_vec()
+    }
+
+    fn in_all(&self, reset: impl Fn()) -> Vec<Call> {
         let mut runs: Vec<Vec<Call>> = Vec::new();
         for _ in 0..3 {
             let (output, trace) = self.run(&[]);
@@ -301,12 +310,7 @@ impl Traced<'_> {
             reset();
         }
         let in_all = runs[0].iter().filter(|call| runs.iter().all(|run| run.contains(call)));
-        let in_all: Vec<Call> = in_all.cloned().collect();
-        let is_fork = |call: &Call| ["clone", "clone3", "vfork", "fork"].contains(&call.name.as_str());
-        let fork = in_all.iter().position(is_fork).expect("it makes a watchdog");
-        let walked = &in_all[fork.saturating_sub(20)..];
-        assert!(walked.len() > 80, "{} calls are not the whole of it", walked.len());
-        walked.to_vec()
+        in_all.cloned().collect()
     }
 
     /// Whether it was killed there.
@@ -382,6 +386,86 @@ fn killed_at_every_third_call_of_undo() {
     assert!(old > 0 && new > 0);
 }
 
+/// Nobody watches any more, and who takes back what waits is killed too: the next command takes it back, or it still waits
+/// whole. What is half taken back is never confirmed.
+#[test]
+fn killed_while_taking_back() {
+    let site = Site::new();
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    let wait = || {
+        site.ok(&["apply", &file, "--confirm", "600"]);
+        for process in site.running() {
+            site.sh(&format!("kill -9 {process}"));
+        }
+        let end = Instant::now() + PATIENCE;
+        while !site.running().is_empty() {
+            assert!(Instant::now() < end, "the watchdog does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let undo = Traced { site: &site, args: vec!["undo".to_owned()] };
+    wait();
+    let calls = undo.in_all(wait);
+    let (mut back, mut waits) = (0, 0);
+    // Before it opens the records it is any program.
+    for call in calls.iter().skip(calls.len() / 3).step_by(4) {
+        undo.killed(call);
+        let when = format!("killed at {call}");
+        let confirmed = site.run(&["confirm"]).status.success();
+        site.settle(&when);
+        if confirmed {
+            waits += 1;
+            assert!(
+                site.ok(&["apply", &file]).contains("so already"),
+                "{when}: confirmed and half taken back"
+            );
+            site.ok(&["undo"]);
+            site.settle(&when);
+        } else {
+            back += 1;
+        }
+        assert_eq!((site.network(), site.declared()), (before.clone(), None), "{when}");
+        wait();
+    }
+    eprintln!(
+        "taking back killed: {back} times taken back by the next command, {waits} times it waited still"
+    );
+    assert!(back > 0 && waits > 0);
+}
+
+#[test]
+fn enable_writes_what_disable_gives_back() {
+    let site = Site::new();
+    let files = || site.sh("find /etc/systemd /etc/modules-load.d /etc/modprobe.d ! -type d | sort");
+    site.ok(&["apply", &site.file("wanted.yaml")]);
+    let dry = site.ok(&["enable", "--dry-run", "--program", "/usr/bin/llano"]);
+    assert!(dry.contains("would write /etc/systemd/system/llano-host.service"), "{dry}");
+    assert_eq!(files(), "");
+    site.ok(&["enable", "--program", "/usr/bin/llano"]);
+    assert_eq!(
+        files(),
+        "/etc/modules-load.d/llano.conf\n\
+         /etc/systemd/network/05-llano.link\n\
+         /etc/systemd/system/llano-host.service\n\
+         /etc/systemd/system/multi-user.target.wants/llano-host.service\n\
+         /etc/systemd/system/network-online.target.wants/llano-host.service\n"
+    );
+    assert!(site.sh("cat /etc/systemd/network/05-llano.link").contains("OriginalName=shop\n"));
+    // What is declared later is added, and goes with its undo.
+    let second =
+        "interfaces: [ { name: second, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } } ]";
+    std::fs::write(site.file("second.yaml"), second).unwrap();
+    site.ok(&["apply", &site.file("second.yaml")]);
+    assert!(site.sh("cat /etc/systemd/network/05-llano.link").contains("OriginalName=second shop\n"));
+    site.ok(&["undo"]);
+    assert!(site.sh("cat /etc/systemd/network/05-llano.link").contains("OriginalName=shop\n"));
+    let dry = site.ok(&["disable", "--dry-run"]);
+    assert!(dry.contains("would remove /etc/systemd/system/llano-host.service"), "{dry}");
+    site.ok(&["disable"]);
+    assert_eq!(files(), "");
+    assert!(site.ok(&["disable"]).contains("Nothing was enabled."));
+}
+
 #[test]
 fn boot_waits_for_a_nic_and_brings_up_what_is_declared() {
     let site = Site::new();
@@ -439,7 +523,7 @@ fn what_another_tool_looks_after_is_refused_or_taken() {
     let daemon = site.file("systemd-network");
     std::fs::copy("/bin/sleep", &daemon).unwrap();
     let mut daemon = site.host().command(&daemon).unwrap().arg("600").spawn().unwrap();
-    site.sh("printf '[Match]\\nName=eth*\\n[Network]\\nDHCP=yes\\n' > /etc/systemd/network/10-eth.network");
+    site.sh("mkdir -p /etc/systemd/network; printf '[Match]\\nName=eth*\\n[Network]\\nDHCP=yes\\n' > /etc/systemd/network/10-eth.network");
     let owners = site.json(&["owners"]);
     assert_eq!(owners[0]["interface"], "eth0", "{owners}");
     assert_eq!(owners[0]["evidence"], "/etc/systemd/network/10-eth.network");
@@ -677,7 +761,7 @@ impl<'a> Networkd<'a> {
         // On a /sys that cannot be written it does not wait for udev.
         site.sh(&format!(
             "mount -o remount,ro /sys
-             mkdir -p /run/dbus /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
+             mkdir -p /etc/systemd/network /run/dbus /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
              chown -R systemd-network /run/systemd/netif
              printf '{configuration}' > /etc/systemd/network/10-eth.network"
         ));

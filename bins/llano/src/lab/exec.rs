@@ -15,8 +15,8 @@ Examples:
   llano lab exec host1/web1 -- ip route       in a container of host1
   llano lab exec host1                        a shell
 
-The command sees this machine's files, with a /run, /etc/cni, /etc/llano, /opt/cni,
-/var/lib/cni and /var/lib/llano of the host's own. Its exit code is this
+The command sees this machine's files, with a /run, /etc/cni, /etc/llano, /etc/systemd,
+/opt/cni, /var/lib/cni and /var/lib/llano of its own. Its exit code is this
 command's; 127 means that it was not found.")]
 pub(crate) struct Exec {
     /// The lab; not needed when there is only one
