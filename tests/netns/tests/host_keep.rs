@@ -433,6 +433,41 @@ fn killed_while_taking_back() {
     assert!(back > 0 && waits > 0);
 }
 
+/// Where nothing can be written down nothing is changed, and what waits can be taken back all the same.
+#[test]
+fn a_full_disk() {
+    let site = Site::new();
+    let (before, file) = (site.network(), site.file("wanted.yaml"));
+    let (fill, free) = ("cat /dev/zero > /var/lib/llano/full 2>/dev/null || true", "rm /var/lib/llano/full");
+    site.sh(&format!("mount -t tmpfs -o size=512k tmpfs /var/lib/llano; mkdir /var/lib/llano/host; {fill}"));
+    let refused = site.refused(&["apply", &file]);
+    assert!(refused.contains("No space left on device"), "{refused}");
+    site.settle("nothing was begun");
+    assert_eq!((site.network(), site.declared()), (before.clone(), None));
+
+    site.sh(free);
+    site.ok(&["apply", &file, "--confirm", "600"]);
+    site.sh(fill);
+    site.ok(&["undo"]);
+    site.settle("it is taken back");
+    assert_eq!((site.network(), site.declared()), (before.clone(), None));
+
+    site.sh(free);
+    site.ok(&["apply", &file, "--confirm", "1"]);
+    site.sh(fill);
+    site.settle("a second later");
+    assert_eq!((site.network(), site.declared()), (before.clone(), None));
+
+    // What cannot be written down as kept is taken back.
+    site.sh(free);
+    site.ok(&["apply", &file, "--confirm", "600"]);
+    site.sh(fill);
+    assert!(site.refused(&["confirm"]).contains("No space left on device"));
+    site.ok(&["undo"]);
+    site.settle("at last");
+    assert_eq!((site.network(), site.declared()), (before, None));
+}
+
 #[test]
 fn enable_writes_what_disable_gives_back() {
     let site = Site::new();
