@@ -273,6 +273,15 @@ impl View {
     /// The way that a container has without us, or why ours would not do.
     fn hindrance(&self, netlink: &mut Netlink, found: &Found, shims: &[Link]) -> Result<Option<Way>> {
         let none = |why: &str| Ok(Some(Way::None { why: why.to_owned() }));
+        match found.mode {
+            MacvlanMode::Bridge => {}
+            MacvlanMode::Private => return none("its mode is private: it talks to nobody on its parent"),
+            MacvlanMode::Passthru => return none("its mode is passthru: it has the parent for itself"),
+            MacvlanMode::Vepa => {
+                return none("its mode is vepa: it sends all to the switch, which must send it back");
+            }
+            MacvlanMode::Source => return none("its mode is source: it sends all to the switch"),
+        }
         if let Some(macvlan) = &self.moved {
             return Ok(Some(Way::Neighbour { macvlan: macvlan.clone() }));
         }
@@ -284,11 +293,6 @@ impl View {
             if netlink.routes(&filter)?.iter().any(|route| route.dst.as_ref().is_some_and(to_pod)) {
                 return Ok(Some(Way::Network { shim: shim.name.clone() }));
             }
-        }
-        match found.mode {
-            MacvlanMode::Private => return none("its mode is private: it talks to nobody on its parent"),
-            MacvlanMode::Passthru => return none("its mode is passthru: it has the parent for itself"),
-            _ => {}
         }
         if found.pod.addresses.is_empty() {
             return none("it has no address");

@@ -8,9 +8,11 @@
 pub mod kill;
 mod leak;
 mod places;
+mod stream;
 
 pub use leak::LeakCheck;
 pub use places::{bin_dir, llano_plugins, reference_plugins, require_root};
+pub use stream::Stream;
 
 use lab::{Ephemeral, Example, Lab, LabSpec};
 

@@ -22,6 +22,8 @@ enum Name {
     Cni,
     /// A bond, two VLANs and two macvlans in a virtual machine: `llano host apply` against `ip -batch`
     Host,
+    /// The longest that TCP streams wait while the host's address moves to a macvlan and back
+    Move,
     /// 1,000 macvlans in 200 namespaces: `llano link tree` against a loop over `ip netns`
     Tree,
 }
@@ -57,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.name {
         Name::Cni => cni(args),
         Name::Host => host(args),
+        Name::Move => move_address(args),
         Name::Tree => tree(args),
     }
 }
@@ -82,6 +85,24 @@ fn tree(args: &Args) -> Result<()> {
         bail!("a budget is missed");
     }
     Ok(())
+}
+
+/// Measured in a lab, by the program that the tests' package has for it.
+fn move_address(args: &Args) -> Result<()> {
+    need::apt(&[Job::Bench])?;
+    let programs = dist::run()?;
+    let mut command =
+        run::cargo(&["run", "--quiet", "--package", "netns-tests", "--bin", "move-bench", "--"])?;
+    command.arg(args.runs.min(20).to_string()).env("LLANO_BIN_DIR", programs);
+    if args.json {
+        command.arg("--json");
+    }
+    if !need::is_root() {
+        let runner =
+            format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
+        command.env(runner, "sudo --preserve-env=LLANO_BIN_DIR,PATH,HOME");
+    }
+    run::step(&mut command)
 }
 
 /// Measured inside a virtual machine, by the program that the tests' package has for it.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use kernel::Address;
 use kernel::uapi::{ADDR_GEN_MODE_NONE, IFA_F_NODAD};
 
+use super::loose::Loose;
 use super::model::{Model, comes_with_address, promotes, uses};
 use super::routes::Change;
 use super::{Step, addresses, routes, rules};
@@ -29,12 +30,14 @@ pub struct Layer3 {
 pub fn plan(current: &Network, wanted: &Wanted) -> Result<Layer3> {
     let mut model = Model::of(current);
     let mut plan = Layer3::default();
+    let loose = Loose::of(current, wanted);
+    plan.before.extend(loose.begin());
     let mut late = Vec::new();
     let mut taken: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     for (dev, link) in links(wanted) {
         let Some(has) = current.links.get(dev) else { continue };
         for (setting, value) in &link.sysctls {
-            if has.sysctls.get(setting) != Some(value) {
+            if has.sysctls.get(setting) != Some(value) && !loose.waits(dev, setting) {
                 let path = sysctls::path(setting, dev);
                 plan.before.push(Step::SetSysctl { path, value: value.clone() });
             }
@@ -113,6 +116,7 @@ pub fn plan(current: &Network, wanted: &Wanted) -> Result<Layer3> {
     plan.after.extend(before.into_iter().chain(after));
     // A frame may be lost.
     plan.after.extend([announce(true), announce(false)].concat());
+    plan.after.extend(loose.end());
     refuse_what_cannot_be_made_again(&plan)?;
     Ok(plan)
 }

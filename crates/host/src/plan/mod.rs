@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 mod exchange;
 pub mod layer3;
 mod links;
+mod loose;
 pub mod model;
 pub(crate) mod routes;
 mod rules;
