@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 /// The drop-in that keeps settings over a reboot.
 pub const SYSCTL_FILE: &str = "/etc/sysctl.d/90-llano.conf";
 
-/// The drop-in that loads modules at boot.
-pub const MODULES_FILE: &str = "/etc/modules-load.d/llano.conf";
+/// The drop-in that loads modules at boot. Another than that of `llano host enable`, which writes its own whole.
+pub const MODULES_FILE: &str = "/etc/modules-load.d/llano-check.conf";
 
 /// What repairs one finding.
 #[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize)]

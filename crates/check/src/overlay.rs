@@ -1,4 +1,4 @@
-//! VXLANs: does each send to the right places over the right link, and do these answer? Seed: flannel's `flannel.1`, whose
+//! VXLANs: does each send to the right places over the right link, and do these answer? Such as flannel's `flannel.1`, whose
 //! forwarding database must name addresses of the link that was meant.
 
 use std::collections::BTreeMap;
@@ -200,7 +200,7 @@ impl Device<'_> {
         self.context.link_at(best.oif.or(best.nexthops.first().map(|hop| hop.oif))?)
     }
 
-    /// The seed's question: is it an address of the link that was meant?
+    /// Is it an address of the link that was meant?
     fn destination(&self, dst: IpAddr, peers: &[IpAddr]) -> Finding {
         let name = &self.link.name;
         let advice = "the node announces the wrong address: restart its agent with the right interface (flannel: --iface)";

@@ -27,7 +27,9 @@ fn stamp(check: &Check, found: std::thread::Result<crate::Result<Vec<Finding>>>)
     let mut findings = match found {
         Ok(Ok(findings)) => findings,
         Ok(Err(error)) => vec![Finding::skip(format!("could not be looked at: {error}"))],
-        Err(_) => vec![Finding::skip("could not be looked at: the check broke off")],
+        Err(_) => {
+            vec![Finding::fail("the check itself broke off", "this is a bug of llano: please report it")]
+        }
     };
     for finding in &mut findings {
         finding.group = check.group;

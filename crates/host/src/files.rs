@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::keep::write_durably;
+use crate::keep::durable;
 use crate::{Error, Result};
 
 /// What a path held before we wrote to it.
@@ -87,8 +87,8 @@ impl File {
     /// When the file system refuses.
     pub fn write(&self) -> Result<()> {
         match &self.content {
-            Content::Text(text) => write_durably(&self.path, text.as_bytes()),
-            Content::Link(to) => link(&self.path, to),
+            Content::Text(text) => durable::write(&self.path, text.as_bytes()),
+            Content::Link(to) => durable::link(&self.path, to),
         }
     }
 }
@@ -116,29 +116,9 @@ impl Replaced {
     /// When the file system refuses.
     pub fn put_back(&self) -> Result<()> {
         match &self.before {
-            Before::Nothing => remove(&self.path),
-            Before::File { text, mode } => {
-                write_durably(&self.path, text.as_bytes())?;
-                std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(*mode))
-                    .map_err(|error| Error::file("write", &self.path, error))
-            }
-            Before::Link(to) => link(&self.path, to),
+            Before::Nothing => durable::remove(&self.path),
+            Before::File { text, mode } => durable::write_as(&self.path, text.as_bytes(), Some(*mode)),
+            Before::Link(to) => durable::link(&self.path, to),
         }
     }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path, error)),
-        _ => Ok(()),
-    }
-}
-
-fn link(path: &Path, to: &Path) -> Result<()> {
-    let failed = |error| Error::file("link", path, error);
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(failed)?;
-    }
-    remove(path)?;
-    std::os::unix::fs::symlink(to, path).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! Labs that come with the program, and seed 002's plugin configuration.
+//! Labs that come with the program, and the example's plugin configuration.
 
 use crate::error::Result;
 use crate::spec::LabSpec;

@@ -8,7 +8,7 @@ use lab::{Host, Result};
 use crate::PLUGINS;
 use crate::direct::{exec, told};
 
-/// The network's name in seed 002's file.
+/// The network's name in the example's file.
 const NETWORK: &str = "k8s-pod-network";
 
 /// Containers that are namespaces only, attached by cnitool.

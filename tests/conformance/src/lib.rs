@@ -1,4 +1,4 @@
-//! Real callers of the plugin, each with seed 002's file byte for byte and a gateway that does not forward.
+//! Real callers of the plugin, each with the example's file byte for byte and a gateway that does not forward.
 //!
 //! These tests need root, cnitool, containerd and podman 4. Where they are missing the tests fail; leave the tier out
 //! by name if it cannot run. On a machine with podman 5: `cargo xtask test conformance -- --skip podman`.

@@ -1,4 +1,4 @@
-//! Seed 002's file, called by cnitool; and the verbs that its version does not have, by copies of a later one.
+//! The example's file, called by cnitool; and the verbs that its version does not have, by copies of a later one.
 
 use conformance_tests::{
     Caller, Cnitool, LEASES, PLUGINS, Whose, leftovers, ours_delivers, prepare, reference_does_not_deliver,
@@ -18,7 +18,7 @@ fn cnitool_with_the_reference_plugins_reaches_the_gateway_only() {
     reference_does_not_deliver(Caller::Cnitool);
 }
 
-/// Seed 002's file with another version in it, and nothing else changed.
+/// The example's file with another version in it, and nothing else changed.
 fn of_version(version: &str) -> String {
     let (old, new) = ("\"cniVersion\": \"0.3.0\"", format!("\"cniVersion\": \"{version}\""));
     assert_eq!(SEED_002_CONF.matches(old).count(), 1);

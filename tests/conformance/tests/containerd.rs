@@ -1,4 +1,4 @@
-//! Seed 002's file, called by containerd (`ctr run --cni`).
+//! The example's file, called by containerd (`ctr run --cni`).
 
 use conformance_tests::{Caller, ours_delivers, reference_does_not_deliver};
 

@@ -1,4 +1,4 @@
-//! Seed 002's file, called by the lab itself.
+//! The example's file, called by the lab itself.
 
 use conformance_tests::{Caller, ours_delivers, reference_does_not_deliver};
 

@@ -1,4 +1,4 @@
-//! Seed 002's file, called by podman 4 with its CNI backend.
+//! The example's file, called by podman 4 with its CNI backend.
 
 use conformance_tests::{Caller, ours_delivers, reference_does_not_deliver};
 

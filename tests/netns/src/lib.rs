@@ -35,7 +35,7 @@ pub fn two_hosts() -> Ephemeral {
     example("two-hosts")
 }
 
-/// The lab that seed 002's `macvlan.conf` is for: hosts .101 and .102, node3 .103, a gateway that forwards at .254, and
+/// The lab that the example's `macvlan.conf` is for: hosts .101 and .102, node3 .103, a gateway that forwards at .254, and
 /// a network beyond it.
 pub fn seed_002() -> Ephemeral {
     example("seed-002")

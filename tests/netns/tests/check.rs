@@ -34,7 +34,7 @@ const fn row(
     Row { id, at, how, status, says, by: &[] }
 }
 
-/// The lab's own network, as seed 002 has it, on host1.
+/// The lab's own network, as the example has it, on host1.
 const HEALTHY: &str = r#"
 set -e
 mkdir -p /etc/cni/net.d /opt/cni/bin

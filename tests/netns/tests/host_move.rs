@@ -28,7 +28,7 @@ hosts:
       eth0: { switch: lan, addresses: [10.9.0.2/24, \"fd09::2/64\"], mac: \"02:00:00:00:09:02\" }
 ";
 
-/// The issue's bound.
+/// What a person at a terminal bears.
 const WORST: Duration = Duration::from_millis(250);
 
 fn streams(host: &Host, peer: &Host) -> Vec<Stream> {

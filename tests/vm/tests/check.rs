@@ -75,7 +75,7 @@ fn what_needs_a_machine_is_broken_once() -> Result<()> {
     vm.ok(declared.how)?;
     let fixed = findings(&mut vm, "kernel --fix")?;
     ensure!(fixed.iter().any(|finding| finding["id"] == "vlan" && finding["status"] == "ok"), "{fixed:#?}");
-    vm.ok("grep -qx 8021q /etc/modules-load.d/llano.conf && rm /etc/llano/host.yaml")?;
+    vm.ok("grep -qx 8021q /etc/modules-load.d/llano-check.conf && rm /etc/llano/host.yaml")?;
 
     // The table is one for all namespaces of the machine.
     let narrow = ROWS.iter().find(|row| row.says.starts_with("IPv4 ranges")).context("no row")?;

@@ -126,7 +126,11 @@ impl Matrix {
         let mut cells: Vec<Cell> = std::thread::scope(|scope| {
             let senders = endpoints.iter().filter(|from| from.netns.is_some());
             let rows: Vec<_> = senders.map(|from| scope.spawn(move || row(from))).collect();
-            rows.into_iter().filter_map(|row| row.join().ok()).flatten().collect()
+            // A row that broke off is no row of silence.
+            let joined = |row: std::thread::ScopedJoinHandle<'_, Vec<Cell>>| {
+                row.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            rows.into_iter().flat_map(joined).collect()
         });
         // One after the other: captures of two pairs would see each other's frames.
         for at in 0..cells.len() {

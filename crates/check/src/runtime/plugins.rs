@@ -102,15 +102,20 @@ fn version(path: &Path) -> std::result::Result<(Vec<String>, bool), String> {
 /// What a child writes until it ends; it is ended when it takes too long.
 fn finish(child: &mut Child) -> std::result::Result<Vec<u8>, String> {
     let mut stdout = child.stdout.take().ok_or("no output")?;
-    let reader = std::thread::spawn(move || {
+    let (sender, output) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let mut output = Vec::new();
         let _ = stdout.by_ref().take(64 << 10).read_to_end(&mut output);
-        output
+        let _ = sender.send(output);
     });
     let end = Instant::now() + PATIENCE;
     loop {
         match child.try_wait() {
-            Ok(Some(_)) => return reader.join().map_err(|_| "its output cannot be read".to_owned()),
+            // A child of its own may hold the output open for ever.
+            Ok(Some(_)) => {
+                let left = end.saturating_duration_since(Instant::now());
+                return output.recv_timeout(left).map_err(|_| "its output does not end".to_owned());
+            }
             Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(2)),
             Ok(None) => {
                 let _ = child.kill();

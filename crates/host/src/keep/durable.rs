@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -16,7 +16,38 @@ const LONGEST: u64 = 64 << 20;
 /// # Errors
 /// When the file system refuses.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let failed = |error| Error::file("write", path, error);
+    write_as(path, content, None)
+}
+
+/// As [`write`], with these permission bits from its first byte on.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn write_as(path: &Path, content: &[u8], mode: Option<u32>) -> Result<()> {
+    replace("write", path, |next| {
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        // The umask takes bits away: nobody may read it who could not before, and then it is as it was.
+        let mut file = options.mode(mode.unwrap_or(0o666)).open(next)?;
+        if let Some(mode) = mode {
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        file.write_all(content)?;
+        file.sync_all()
+    })
+}
+
+/// Makes a symbolic link, in place of what is there.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn link(path: &Path, to: &Path) -> Result<()> {
+    replace("link", path, |next| std::os::unix::fs::symlink(to, next))
+}
+
+/// Makes something beside a path, and then gives it that name.
+fn replace(op: &'static str, path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
+    let failed = |error| Error::file(op, path, error);
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(failed(ErrorKind::InvalidInput.into()));
     };
@@ -24,16 +55,15 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let mut next = std::ffi::OsString::from(".");
     next.push(name);
     next.push(".new");
-    // What a crash left of this name is written over: there is one writer at a time.
     let next = dir.join(next);
-    let write = || {
-        let mut file = File::create(&next)?;
-        file.write_all(content)?;
-        file.sync_all()?;
+    // What a crash left of this name: there is one writer at a time.
+    let _ = fs::remove_file(&next);
+    let all = || {
+        make(&next)?;
         fs::rename(&next, path)?;
         sync_dir(dir)
     };
-    write().map_err(|error| {
+    all().map_err(|error| {
         let _ = fs::remove_file(&next);
         failed(error)
     })

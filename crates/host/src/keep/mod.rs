@@ -10,7 +10,7 @@ mod boot;
 mod change;
 mod clock;
 mod declare;
-mod durable;
+pub(crate) mod durable;
 mod history;
 mod keeper;
 mod lock;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{Foreign, Owner, Subject, Tool, View};
 use crate::files::File;
@@ -12,6 +13,9 @@ const NETWORKD: &str = "etc/systemd/network/00-llano-unmanaged.network";
 const NETWORKD_CONF: &str = "etc/systemd/networkd.conf.d/90-llano.conf";
 const NETWORK_MANAGER: &str = "etc/NetworkManager/conf.d/90-llano.conf";
 const MARK: &str = "# Written by llano host apply --take; llano host disable takes it away.\n";
+
+/// How long a tool may take to read its files again.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 
 /// What keeps other tools off.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -104,8 +108,19 @@ pub fn reload(view: &View, paths: &[PathBuf], subjects: &[Subject]) {
     }
 }
 
+/// Asks a tool, and waits for no answer that does not come: a change of the network waits meanwhile.
 fn ask(program: &str, arguments: &[&str]) {
-    // It may not be installed, or its bus not be up: what was written counts from its next start.
     let mut command = Command::new(program);
-    let _ = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // It may not be installed, or its bus not be up: what was written counts from its next start.
+    let Ok(mut child) = command.spawn() else { return };
+    let end = Instant::now() + LONGEST_ANSWER;
+    while let Ok(None) = child.try_wait() {
+        if Instant::now() >= end {
+            let _ = child.kill();
+            let _ = child.wait();
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

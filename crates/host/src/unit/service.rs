@@ -43,7 +43,9 @@ fn unit(program: &Path) -> String {
 Description=Network of this host as declared in /etc/llano/host.yaml
 Documentation=man:llano-host-boot(1)
 DefaultDependencies=no
-ConditionPathExists=/etc/llano/host.yaml
+# One of them: a change may be confirmed and not yet be in the first file.
+ConditionPathExists=|/etc/llano/host.yaml
+ConditionPathExists=|/var/lib/llano/host/pending.json
 RequiresMountsFor=/etc/llano /var/lib/llano
 Wants=network.target
 After=local-fs.target network-pre.target systemd-sysctl.service systemd-modules-load.service
