@@ -317,7 +317,8 @@ pub(super) fn without_missing(state: &State, network: &Network) -> State {
     state
 }
 
-/// Takes interfaces out of a state, with what stands on them. A bond stays with the ports that are there.
+/// Takes interfaces out of a state, with what stands on them. A bond stays with the ports that are there, and what was to
+/// have the MAC of one that is not has another.
 fn leave_out(state: &mut State, missing: &BTreeSet<String>) {
     let mut gone = missing.clone();
     loop {
@@ -332,9 +333,10 @@ fn leave_out(state: &mut State, missing: &BTreeSet<String>) {
     }
     state.interfaces.retain(|interface| !gone.contains(&interface.name));
     for interface in &mut state.interfaces {
-        if let Some(ports) = interface.link_aggregation.as_mut().and_then(|bond| bond.port.as_mut()) {
-            ports.retain(|port| !gone.contains(port));
+        if let Some(bond) = &mut interface.link_aggregation {
+            bond.retain_ports(|port| !gone.contains(port));
         }
+        interface.copy_mac_from.take_if(|from| gone.contains(from));
     }
     let by_it = |name: &Option<String>| name.as_ref().is_some_and(|name| gone.contains(name));
     state.routes.config.retain(|route| !by_it(&route.next_hop_interface));
@@ -350,7 +352,8 @@ interfaces:
 - name: bond0
   type: bond
   state: up
-  link-aggregation: { mode: active-backup, port: [eth0, eth1] }
+  copy-mac-from: eth1
+  link-aggregation: { mode: active-backup, port: [eth0, eth1], options: { primary: eth1, miimon: 100 } }
 - { name: bond0.100, type: vlan, vlan: { base-iface: bond0, id: 100 } }
 - { name: eth2.5, type: vlan, vlan: { base-iface: eth2, id: 5 } }
 - { name: shop, type: mac-vlan, mac-vlan: { base-iface: eth2.5, mode: bridge } }
@@ -374,5 +377,15 @@ interfaces:
         let names: Vec<&str> = state.interfaces.iter().map(|i| i.name.as_str()).collect();
         assert_eq!(names, ["eth0", "bond0", "bond0.100", "gone0"]);
         assert_eq!(state.interface("bond0").unwrap().ports(), Some(&vec!["eth0".to_owned()]));
+        // What is left can be made of what is there.
+        let text = r#"{"kind":"physical","parent":null,"controller":null,"mac":null,"permanent_mac":null,"mtu":1500,"up":true,
+            "promiscuous":false,"all_multicast":false,"arp":true,"tx_queue_len":1000,"addr_gen_mode":null,
+            "addresses":[],"neighbours":[]}"#;
+        let mut network = Network::default();
+        network.links.insert("eth0".to_owned(), serde_json::from_str(text).unwrap());
+        let wanted = state.wanted(&network).unwrap().network;
+        assert_eq!(wanted.links["eth0"].controller.as_deref(), Some("bond0"));
+        assert!(wanted.links.contains_key("bond0.100"));
+        assert_eq!(without_missing(&seed(), &network), state, "so it is looked at before it is declared");
     }
 }

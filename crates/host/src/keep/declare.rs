@@ -93,12 +93,12 @@ fn without_the_replaced(declared: &mut State, newer: &State, wanted: &Network) {
     });
     for interface in &mut declared.interfaces {
         let name = interface.name.clone();
-        let Some(ports) = interface.link_aggregation.as_mut().and_then(|bond| bond.port.as_mut()) else {
+        let Some(bond) = interface.link_aggregation.as_mut().filter(|bond| bond.port.is_some()) else {
             continue;
         };
         let controller = |port: &str| wanted.links.get(port).and_then(|link| link.controller.as_deref());
         if newer.interface(&name).is_none_or(|newer| newer.ports().is_none()) {
-            ports.retain(|port| controller(port).is_none_or(|controller| controller == name));
+            bond.retain_ports(|port| controller(port).is_none_or(|controller| controller == name));
         }
     }
 }

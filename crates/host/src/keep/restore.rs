@@ -7,7 +7,7 @@ use kernel::Rule;
 
 use crate::plan::can_be_made;
 use crate::state::stands_on_parent;
-use crate::{Link, Network, Route, Wanted};
+use crate::{Kind, Link, Network, Route, Wanted};
 
 /// The current network with what a change wanted otherwise as before: the links it could touch, their routes, and what
 /// it changed of the rules. Lifetimes are less by the time that has passed, and addresses whose time is over are gone.
@@ -62,6 +62,9 @@ fn without_the_gone(network: &mut Network, current: &Network) {
     let names: BTreeSet<String> = network.links.keys().cloned().collect();
     for link in network.links.values_mut() {
         link.controller.take_if(|controller| !names.contains(controller));
+        if let Kind::Bond(bond) = &mut link.kind {
+            bond.primary.take_if(|primary| !names.contains(primary));
+        }
     }
 }
 

@@ -443,7 +443,7 @@ fn what_is_kept_of_many_changes_can_be_booted() {
         durable::write(&site.places().declared(), planned.text.as_bytes()).unwrap();
         Ok::<_, Error>(planned.declared)
     };
-    declared("interfaces: [ { name: bond0, type: bond, state: up, link-aggregation: { mode: active-backup, port: [eth0, eth1] } } ]").unwrap();
+    declared("interfaces: [ { name: bond0, type: bond, state: up, link-aggregation: { mode: active-backup, port: [eth0, eth1], options: { primary: eth1 } } } ]").unwrap();
     declared("interfaces: [ { name: bond0.5, type: vlan, state: up, vlan: { base-iface: bond0, id: 5 } } ]")
         .unwrap();
     declared("routes: { config: [ { destination: 10.88.0.0/16, next-hop-interface: bond0.5 } ] }").unwrap();
@@ -472,7 +472,8 @@ fn hardware_that_was_pulled_out_does_not_stop_the_rest_from_coming_back() {
     };
     before.links.insert("on1".to_owned(), on("eth1"));
     before.links.insert("on2".to_owned(), on("bond0"));
-    let bond = Link { kind: crate::Kind::Bond(Box::default()), ..link(1500) };
+    let bond = crate::Bond { primary: Some("eth1".to_owned()), ..crate::Bond::default() };
+    let bond = Link { kind: crate::Kind::Bond(Box::new(bond)), ..link(1500) };
     before.links.insert("bond0".to_owned(), bond);
     for port in ["eth0", "eth1"] {
         before.links.get_mut(port).unwrap().controller = Some("bond0".to_owned());
@@ -490,6 +491,7 @@ fn hardware_that_was_pulled_out_does_not_stop_the_rest_from_coming_back() {
     let wanted = restored(&current, &before, &change, Duration::ZERO);
     let names: Vec<&str> = wanted.network.links.keys().map(String::as_str).collect();
     assert_eq!(names, ["bond0", "eth0", "on2"]);
+    assert!(matches!(&wanted.network.links["bond0"].kind, crate::Kind::Bond(bond) if bond.primary.is_none()));
     assert_eq!(wanted.network.routes, [route("on2", "10.3.0.0/16")]);
     assert!(crate::Plan::new(&current, &wanted).is_ok());
 }
