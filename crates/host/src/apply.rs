@@ -4,12 +4,13 @@ mod step;
 
 use std::time::{Duration, Instant};
 
-use kernel::{Groups, Monitor, NetNs, Netlink};
+use kernel::{BondValue, Groups, Monitor, NetNs, Netlink};
 use serde::Serialize;
 
 use crate::host_access;
 use crate::keep::Machinery;
-use crate::{Difference, Error, Network, Plan, Result, Step, Wanted};
+use crate::state::BondOption;
+use crate::{Difference, Error, Kind, Network, Plan, Result, Step, Wanted};
 
 /// How often a plan is made anew because the kernel took more along than was foreseen.
 const ROUNDS: usize = 5;
@@ -79,12 +80,31 @@ pub fn converge(netlink: &mut Netlink, wanted: &Wanted, progress: &mut dyn FnMut
             return Ok(report);
         }
         if stuck {
-            return Err(Error::Mismatch(difference));
+            return Err(lacks(netlink, wanted)?.unwrap_or(Error::Mismatch(difference)));
         }
         before = Some(plan);
     }
     let difference = verify(netlink, wanted, SETTLE)?;
     if difference.is_empty() { Ok(report) } else { Err(Error::Mismatch(difference)) }
+}
+
+/// An option of a bond that was asked for and of which this kernel says nothing: it does not know it, and did not say so.
+fn lacks(netlink: &mut Netlink, wanted: &Wanted) -> Result<Option<Error>> {
+    let current = Network::read(netlink)?;
+    for (name, link) in &wanted.network.links {
+        let (Kind::Bond(asked), Some(Kind::Bond(has))) =
+            (&link.kind, current.links.get(name).map(|link| &link.kind))
+        else {
+            continue;
+        };
+        let missing = asked.options.options().find(|(number, value)| {
+            !matches!(value, BondValue::Addresses(_)) && has.options.get(*number).is_none()
+        });
+        if let Some(option) = missing.and_then(|(number, _)| BondOption::of_number(number)) {
+            return Ok(Some(Error::LacksOption { name: name.clone(), option: option.name.to_owned() }));
+        }
+    }
+    Ok(None)
 }
 
 /// The namespace of the calling thread, as the records need it.

@@ -193,6 +193,14 @@ pub enum Error {
         /// The kernel's answer.
         source: kernel::Error,
     },
+    /// This kernel lacks an option of a kind that it has.
+    #[error("this kernel has no {option} for {name}: it was set, and is not there; take it out of the file")]
+    LacksOption {
+        /// The link.
+        name: String,
+        /// The option.
+        option: String,
+    },
     /// A step failed.
     #[error("cannot {step}: {source}")]
     Step {

@@ -54,9 +54,12 @@ pub(crate) fn is_port(network: &Network, link: &Link) -> bool {
     bond.is_some_and(|bond| matches!(bond.kind, Kind::Bond(_)))
 }
 
-/// Whether a bond's MAC follows its active port.
+/// Whether a bond's MAC is that of its active port, or of the first that was: with `fail_over_mac` the kernel sets none
+/// that is asked for. Other modes than active-backup do not know the option.
 pub(crate) fn mac_follows(link: &Link) -> bool {
-    matches!(&link.kind, Kind::Bond(bond) if bond.options.number(IFLA_BOND_FAIL_OVER_MAC) == Some(1))
+    const ACTIVE_BACKUP: u8 = 1;
+    matches!(&link.kind, Kind::Bond(bond) if bond.options.mode() == ACTIVE_BACKUP
+        && bond.options.number(IFLA_BOND_FAIL_OVER_MAC).is_some_and(|way| way != 0))
 }
 
 /// Addresses in the order in which the kernel lists them when they are added in the order given: of IPv4 the first of

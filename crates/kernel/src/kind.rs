@@ -185,7 +185,8 @@ impl Vlan {
     }
 
     fn decode(data: Attrs<'_>) -> Self {
-        let mut vlan = Self::new(0);
+        // Without any flag the kernel tells of none.
+        let mut vlan = Self { flags: 0, ..Self::new(0) };
         for attr in data {
             match attr.kind {
                 IFLA_VLAN_ID => vlan.id = attr.u16().unwrap_or_default(),

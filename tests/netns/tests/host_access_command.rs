@@ -154,13 +154,15 @@ impl Site {
         !shown.contains(" eth0 ")
     }
 
-    /// The peer reaches the host by both families.
+    /// The peer reaches the host by both families. The first question may be lost: a link that was down is heard of
+    /// late, and a neighbour that has gone asks again after a second.
     fn is_reachable(&self, when: &str) {
         let peer = self.lab.host("peer").unwrap();
         for ip in ["10.9.0.1", "fd09::1"] {
-            let ping = Ping::new(ip.parse().unwrap()).count(1).timeout(Duration::from_secs(3));
-            let echo = ping.run(peer.net()).unwrap_or_else(|error| panic!("{when}: {ip}: {error}"));
-            assert_eq!(echo.received, 1, "{when}: {ip}");
+            let ping =
+                || Ping::new(ip.parse().unwrap()).count(1).timeout(Duration::from_secs(2)).run(peer.net());
+            let answered = (0..5).any(|_| ping().is_ok_and(|echo| echo.received == 1));
+            assert!(answered, "{when}: {ip} does not answer");
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod caller;
 pub mod checks;
+pub mod declare;
 pub mod guest;
 pub mod machine;
 pub mod partner;
@@ -11,4 +12,5 @@ pub mod preflight;
 pub mod random;
 pub mod report;
 pub mod site;
+pub mod states;
 pub mod storm;

@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail, ensure};
 use lab::vm::{Disk, Initramfs, Kernel, Nic, Snapshot, Vm, VmSpec};
 
 use crate::guest::Guest;
+use crate::random::seed;
 use crate::report::Report;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the checks make links of.
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 12] = [
     "8021q",
     "act_mirred",
     "bonding",
@@ -21,20 +22,23 @@ const MODULES: [&str; 11] = [
     "dummy",
     "ifb",
     "macvlan",
+    "macvtap",
     "sch_ingress",
     "sch_tbf",
     "veth",
 ];
 
-/// Boots one machine that runs the checks of these groups.
+/// Boots one machine that runs the checks of these groups, with the programs that they need.
 ///
 /// # Errors
 /// When the machine, the guest or the plugin cannot be had, or the guest breaks off.
-pub fn run(groups: &[&str]) -> Result<Report> {
-    let initramfs =
-        initramfs(&["llano-cni"])?.command(std::iter::once("vm-guest").chain(groups.iter().copied()));
+pub fn run(programs: &[&str], groups: &[&str]) -> Result<Report> {
+    // The guest's clock and environment are its own.
+    let seed = format!("LLANO_SEED={}", seed("in the machine"));
+    let command = ["env", &seed, "vm-guest"].into_iter().chain(groups.iter().copied());
+    let initramfs = initramfs(programs)?.command(command);
     let mut spec = VmSpec::new(initramfs.build()?);
-    spec.timeout = Duration::from_secs(300);
+    spec.timeout = Duration::from_secs(500);
     let outcome = Vm::boot(&spec)?.wait()?;
     let report = Report::new(outcome.lines);
     ensure!(outcome.status == 0, "the guest ended with status {}:\n{}", outcome.status, report.text());

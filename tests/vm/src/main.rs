@@ -51,7 +51,9 @@ fn part(words: &[String]) -> Option<anyhow::Result<()>> {
 }
 
 fn run(check: &Check) {
+    let start = std::time::Instant::now();
     let result = catch_unwind(AssertUnwindSafe(check.run));
+    say(&format!("{}: {:.1} s", check.name, start.elapsed().as_secs_f32()));
     let reason = match result {
         Ok(Ok(())) => return say(&format!("ok {}", check.name)),
         Ok(Err(error)) => format!("{error:#}"),

@@ -14,13 +14,7 @@ impl Random {
     /// The seed of a test: `LLANO_SEED`, or the time. It is printed, so that a failure can be repeated.
     #[must_use]
     pub fn of_test(test: &str) -> Self {
-        let now = || {
-            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-            since.map_or(0, |since| since.as_secs())
-        };
-        let seed = std::env::var("LLANO_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now);
-        eprintln!("{test}: LLANO_SEED={seed}");
-        Self(seed)
+        Self(seed(test))
     }
 
     /// The next number.
@@ -36,4 +30,16 @@ impl Random {
     pub fn below(&mut self, limit: u64) -> u64 {
         self.number() % limit
     }
+}
+
+/// The seed of a test: `LLANO_SEED`, or the time. It is printed, so that a failure can be repeated.
+#[must_use]
+pub fn seed(test: &str) -> u64 {
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
+    };
+    let seed = std::env::var("LLANO_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now);
+    eprintln!("{test}: LLANO_SEED={seed}");
+    seed
 }

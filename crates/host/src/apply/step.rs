@@ -32,10 +32,14 @@ pub(super) fn run(netlink: &mut Netlink, step: &Step) -> Result<()> {
             done(netlink, step, &Change::ReplaceAddress(address))?;
             usable.map_or(Ok(()), |usable| usable.wait(netlink, at))
         }
-        Step::DeleteAddress { dev, address } => {
-            let address = kernel::Address { index: index(netlink, dev)?, ..address.clone() };
-            gone(netlink, step, &Change::DeleteAddress(address))
-        }
+        // What was on a link that went with its parent went with it.
+        Step::DeleteAddress { dev, address } => match index(netlink, dev) {
+            Err(Error::NoLink(_)) => Ok(()),
+            index => {
+                let address = kernel::Address { index: index?, ..address.clone() };
+                gone(netlink, step, &Change::DeleteAddress(address))
+            }
+        },
         Step::AddRoute(route) => {
             let route = by_number(netlink, route)?;
             done(netlink, step, &Change::ReplaceRoute(route))
@@ -47,20 +51,23 @@ pub(super) fn run(netlink: &mut Netlink, step: &Step) -> Result<()> {
                 result => result.map_err(|source| failed(step, source)),
             }
         }
-        Step::DeleteRoute(route) => {
-            let route = by_number(netlink, route)?;
-            gone(netlink, step, &Change::DeleteRoute(route))
-        }
+        Step::DeleteRoute(route) => match by_number(netlink, route) {
+            Err(Error::NoLink(_)) => Ok(()),
+            route => gone(netlink, step, &Change::DeleteRoute(route?)),
+        },
         Step::AddRule(rule) => done(netlink, step, &Change::AddRule(rule.clone())),
         Step::DeleteRule(rule) => gone(netlink, step, &Change::DeleteRule(rule.clone())),
         Step::SetNeighbour { dev, neighbour } => {
             let neighbour = kernel::Neighbour { index: index(netlink, dev)?, ..neighbour.clone() };
             done(netlink, step, &Change::SetNeighbour(neighbour))
         }
-        Step::DeleteNeighbour { dev, neighbour } => {
-            let neighbour = kernel::Neighbour { index: index(netlink, dev)?, ..neighbour.clone() };
-            gone(netlink, step, &Change::DeleteNeighbour(neighbour))
-        }
+        Step::DeleteNeighbour { dev, neighbour } => match index(netlink, dev) {
+            Err(Error::NoLink(_)) => Ok(()),
+            index => {
+                let neighbour = kernel::Neighbour { index: index?, ..neighbour.clone() };
+                gone(netlink, step, &Change::DeleteNeighbour(neighbour))
+            }
+        },
         Step::SetSysctl { path, value } => sysctl::write(path, value).map_err(|source| failed(step, source)),
         Step::Announce { dev, addresses } => {
             // The LAN also learns by the next frame: no reason to fail.

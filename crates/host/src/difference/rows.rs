@@ -51,7 +51,16 @@ fn kind(kind: &Kind, row: &mut impl FnMut(&str, String)) {
                 if let Some(option) =
                     BondOption::of_number(number).filter(|option| mode.is_none_or(|mode| option.is_of(mode)))
                 {
-                    row(option.name, option.print(value));
+                    let text = option.print(value);
+                    row(option.name, if text.is_empty() { "none".to_owned() } else { text });
+                }
+            }
+            for (number, name) in
+                [(IFLA_BOND_ARP_IP_TARGET, "arp_ip_target"), (IFLA_BOND_NS_IP6_TARGET, "ns_ip6_target")]
+            {
+                // The kernel tells of a list only when something is in it.
+                if bond.options.get(number).is_none() {
+                    row(name, "none".to_owned());
                 }
             }
             row("primary", bond.primary.clone().unwrap_or_else(|| "none".to_owned()));

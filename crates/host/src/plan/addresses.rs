@@ -224,6 +224,15 @@ pub(crate) fn insert(list: &mut Vec<Address>, mut address: Address) {
     list.insert(at.unwrap_or(end), address);
 }
 
+/// IPv4 addresses as the kernel lists them when they are added in this order; the others behind them.
+pub(crate) fn as_listed(all: Vec<Address>) -> Vec<Address> {
+    let (v4, v6): (Vec<Address>, Vec<Address>) = all.into_iter().partition(|a| a.net.addr().is_ipv4());
+    let mut list = Vec::new();
+    v4.into_iter().for_each(|address| insert(&mut list, address));
+    list.extend(v6);
+    list
+}
+
 /// Deletes an address as the kernel does; whether it was there.
 pub(crate) fn remove(list: &mut Vec<Address>, address: &Address, promote: bool) -> bool {
     let Some(at) =

@@ -3,7 +3,7 @@
 //! A macvlan takes every frame to its MAC. While it still has the one that its parent gets back, the parent hears no
 //! answer to what it asks, and asks again a second later: the macvlan gives the MAC away first.
 
-use kernel::MacAddr;
+use kernel::{MacAddr, MacvlanMode};
 
 use super::{LinkChange, Step};
 use crate::{Kind, Network};
@@ -15,12 +15,16 @@ pub(super) fn give_away(steps: Vec<Step>, current: &Network) -> Vec<Step> {
         if let Step::ChangeLink { name, change } = &step
             && let Some(mac) = change.mac
         {
-            let holders = current.links.iter().filter(|(_, link)| {
-                matches!(link.kind, Kind::Macvlan(_))
+            let gone = |holder: &String| all.contains(&Step::DeleteLink { name: holder.clone() });
+            let holders = current.links.iter().filter(|(holder, link)| {
+                // In mode passthru it always has its parent's.
+                matches!(&link.kind, Kind::Macvlan(macvlan) if macvlan.mode != MacvlanMode::Passthru)
+                    && !gone(holder)
                     && link.mac == Some(mac)
                     && link.parent.as_ref() == Some(name)
             });
-            for (holder, _) in holders {
+            let holders: Vec<&String> = holders.map(|(holder, _)| holder).collect();
+            for holder in holders {
                 let change = LinkChange { mac: Some(another(mac, current)), ..LinkChange::default() };
                 all.push(Step::ChangeLink { name: holder.clone(), change: Box::new(change) });
             }

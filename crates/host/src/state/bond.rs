@@ -7,7 +7,7 @@ use kernel::uapi::*;
 use kernel::{Bond, BondValue, BondWidth};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::interface::Scalar;
+use super::values::Scalar;
 
 /// `link-aggregation.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -247,7 +247,7 @@ pub static BOND_OPTIONS: [BondOption; 29] = [
     number("ad_actor_system", IFLA_BOND_AD_ACTOR_SYSTEM, 0, 0).modes(AD),
     switch("tlb_dynamic_lb", IFLA_BOND_TLB_DYNAMIC_LB).modes(TLB | ALB).needs(Needs::Down),
     number("peer_notif_delay", IFLA_BOND_PEER_NOTIF_DELAY, 0, 300_000),
-    number("missed_max", IFLA_BOND_MISSED_MAX, 1, 255).aliases(&["arp_missed_max"]),
+    number("missed_max", IFLA_BOND_MISSED_MAX, 1, 255).aliases(&["arp_missed_max"]).modes(ARP),
     switch("coupled_control", IFLA_BOND_COUPLED_CONTROL).modes(AD).needs(Needs::Down),
     switch("broadcast_neighbor", IFLA_BOND_BROADCAST_NEIGH).modes(AD).aliases(&["broadcast_neigh"]),
 ];
@@ -278,6 +278,19 @@ impl BondOptions {
         if newer.primary.is_some() {
             self.primary.clone_from(&newer.primary);
         }
+    }
+
+    /// The kernel has one monitor: when the newer options turn one on, what was said of the other ends.
+    pub(super) fn without_other_monitor(&mut self, newer: &Self) {
+        let on = |option| newer.values.number(option).is_some_and(|ms| ms > 0);
+        let other: &[u16] = if on(IFLA_BOND_ARP_INTERVAL) {
+            &[IFLA_BOND_MIIMON, IFLA_BOND_UPDELAY, IFLA_BOND_DOWNDELAY, IFLA_BOND_PEER_NOTIF_DELAY]
+        } else if on(IFLA_BOND_MIIMON) {
+            &[IFLA_BOND_ARP_INTERVAL, IFLA_BOND_ARP_VALIDATE]
+        } else {
+            &[]
+        };
+        other.iter().for_each(|option| self.values.remove(*option));
     }
 
     /// Takes out what is not of the mode.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::uapi::{
-    IFLA_BOND_ARP_INTERVAL, IFLA_BOND_DOWNDELAY, IFLA_BOND_MIIMON, IFLA_BOND_PEER_NOTIF_DELAY,
-    IFLA_BOND_UPDELAY, IFNAME_MAX,
+    IFLA_BOND_ARP_INTERVAL, IFLA_BOND_ARP_VALIDATE, IFLA_BOND_DOWNDELAY, IFLA_BOND_MIIMON,
+    IFLA_BOND_PEER_NOTIF_DELAY, IFLA_BOND_UPDELAY, IFNAME_MAX,
 };
 use kernel::{BondValue, MacAddr, MacvlanMode};
 
@@ -15,9 +15,31 @@ use crate::{Error, Result};
 
 impl State {
     /// What may be written in two ways is kept in one.
-    pub(super) fn normalize(&mut self) {
+    ///
+    /// # Errors
+    /// When the two ways are both there and differ.
+    pub(super) fn normalize(&mut self) -> Result<()> {
         for interface in &mut self.interfaces {
             if let Some(llano) = &mut interface.llano {
+                let contrary = |key: &str, other: &str| {
+                    let path = format!("{}.llano.{key}", keys_of(&interface.name));
+                    Err(Error::key(path, format!("says the contrary of {other}; take one of the two out")))
+                };
+                if let (Some(ours), Some(theirs)) = (llano.promiscuity, interface.accept_all_mac_addresses)
+                    && ours != theirs
+                {
+                    return contrary("promiscuity", "accept-all-mac-addresses");
+                }
+                let promiscuous = interface
+                    .mac_vlan
+                    .as_ref()
+                    .or(interface.mac_vtap.as_ref())
+                    .and_then(|part| part.promiscuous);
+                if let (Some(ours), Some(theirs)) = (llano.nopromisc, promiscuous)
+                    && ours == theirs
+                {
+                    return contrary("nopromisc", "promiscuous");
+                }
                 interface.accept_all_mac_addresses =
                     interface.accept_all_mac_addresses.or(llano.promiscuity.take());
                 let macvlan = interface.mac_vlan.as_mut().or(interface.mac_vtap.as_mut());
@@ -30,6 +52,7 @@ impl State {
                 }
             }
         }
+        Ok(())
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -303,6 +326,14 @@ pub(super) fn check_options(mode: super::BondMode, options: &super::BondOptions,
         return refuse(
             "arp_interval",
             format!("{arp} and miimon {miimon} cannot both be: set one of them to 0"),
+        );
+    }
+    if let (Some(miimon), Some(1..)) = (miimon, number(IFLA_BOND_ARP_VALIDATE)) {
+        return refuse(
+            "arp_validate",
+            format!(
+                "is of the ARP monitor, and miimon is {miimon}: say arp_interval instead, or take it out"
+            ),
         );
     }
     let delays = [

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use kernel::{MacAddr, MacvlanMode};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+use super::values::{length, number, switch, upper};
 use super::{BondMode, BondOptions};
 
 /// One interface; what is `None` is not said.
@@ -32,10 +33,10 @@ pub struct Interface {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_mac_from: Option<String>,
     /// Bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "number", skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Promiscuous.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "switch", skip_serializing_if = "Option::is_none")]
     pub accept_all_mac_addresses: Option<bool>,
     /// The bond it is a port of; empty for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +59,9 @@ pub struct Interface {
     /// Of a macvtap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac_vtap: Option<MacVlan>,
+    /// Of one end of a pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub veth: Option<Veth>,
     /// Our own keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub llano: Option<Llano>,
@@ -120,13 +124,13 @@ pub enum Identifier {
 #[serde(rename_all = "kebab-case", default)]
 pub struct Ip {
     /// Off takes all addresses away; IPv6 is then disabled.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub enabled: Option<bool>,
     /// A DHCP client of another tool holds an address here.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub dhcp: Option<bool>,
     /// The kernel takes addresses from router advertisements.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub autoconf: Option<bool>,
     /// In order: the first of a subnet is its primary.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +147,7 @@ pub struct IpAddress {
     /// The address.
     pub ip: IpAddr,
     /// The length of its prefix.
+    #[serde(deserialize_with = "length")]
     pub prefix_length: u8,
     /// How long it stays; `forever`, `30sec`, or seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +198,7 @@ pub struct VlanTag {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_iface: Option<String>,
     /// 0 to 4094.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
     pub id: Option<u16>,
     /// The tag's protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,10 +207,10 @@ pub struct VlanTag {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_protocol: Option<Registration>,
     /// Whether the tag is taken out of the frame before others see it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub reorder_headers: Option<bool>,
     /// Whether it stays up when its parent goes down.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub loose_binding: Option<bool>,
 }
 
@@ -232,6 +237,15 @@ pub enum Registration {
     Mvrp,
 }
 
+/// `veth`: pairs are not made, and the other end must be as it is said.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Veth {
+    /// The other end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+}
+
 /// `mac-vlan`, `mac-vtap`.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -243,7 +257,7 @@ pub struct MacVlan {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<MacVlanMode>,
     /// In mode passthru, whether the parent is made promiscuous.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub promiscuous: Option<bool>,
 }
 
@@ -256,7 +270,7 @@ pub struct MacVlanMode(pub MacvlanMode);
 #[serde(rename_all = "kebab-case", default)]
 pub struct Llano {
     /// The same as `accept-all-mac-addresses`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub promiscuity: Option<bool>,
     /// How the host reaches the containers on this parent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -265,10 +279,10 @@ pub struct Llano {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_macs: Option<Vec<MacAddr>>,
     /// How many broadcast frames may wait for this macvlan.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
     pub bc_queue_len: Option<u32>,
     /// Mode passthru: the parent is not made promiscuous; the contrary of `mac-vlan.promiscuous`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub nopromisc: Option<bool>,
 }
 
@@ -367,6 +381,15 @@ impl Interface {
         } else if newer.copy_mac_from.is_some() && newer.mac_address.is_none() {
             self.mac_address = None;
         }
+        // Addresses that are said now end that there are none.
+        for (old, new) in [(&mut self.ipv4, &newer.ipv4), (&mut self.ipv6, &newer.ipv6)] {
+            if let (Some(old), Some(new)) = (old, new)
+                && new.enabled.is_none()
+                && new.address.as_ref().is_some_and(|list| !list.is_empty())
+            {
+                old.enabled = Some(true);
+            }
+        }
         within!(ipv4; enabled, dhcp, autoconf, address, addr_gen_mode);
         within!(ipv6; enabled, dhcp, autoconf, address, addr_gen_mode);
         for ip in [&mut self.ipv4, &mut self.ipv6].into_iter().flatten() {
@@ -379,131 +402,40 @@ impl Interface {
             if new.mode.is_some_and(|mode| old.mode.is_some_and(|before| before != mode)) {
                 old.options.retain_allowed(new.mode);
             }
+            old.options.without_other_monitor(&new.options);
             old.options.overlay(&new.options);
+            // Of a list that has no longer the primary in it.
+            if let (Some(ports), Some(primary), None) =
+                (&new.port, &old.options.primary, &new.options.primary)
+                && !ports.contains(primary)
+            {
+                old.options.primary = None;
+            }
         }
         within!(link_aggregation; mode, port);
         within!(vlan; base_iface, id, protocol, registration_protocol, reorder_headers, loose_binding);
+        self.without_other_modes(newer);
         within!(mac_vlan; base_iface, mode, promiscuous);
         within!(mac_vtap; base_iface, mode, promiscuous);
+        within!(veth; peer);
         within!(llano; promiscuity, host_access, source_macs, bc_queue_len, nopromisc);
     }
-}
 
-/// `interfaces:` may be empty in a file.
-pub(super) fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Interface>, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
-}
-
-impl Serialize for MacVlanMode {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.0.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for MacVlanMode {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(from)?;
-        word.parse().map(Self).map_err(|error| serde::de::Error::custom(format!("{word:?}: {error}")))
-    }
-}
-
-impl Serialize for Lifetime {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(seconds) => to.serialize_str(&format!("{seconds}sec")),
-            None => to.serialize_str("forever"),
+    /// What is of one mode of a macvlan only ends with that mode.
+    fn without_other_modes(&mut self, newer: &Self) {
+        let Some(mode) = newer.macvlan().and_then(|macvlan| macvlan.mode).map(|mode| mode.0) else { return };
+        if mode != MacvlanMode::Source
+            && let Some(llano) = &mut self.llano
+        {
+            llano.source_macs = None;
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Lifetime {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (text, seconds) = match Scalar::deserialize(from)? {
-            Scalar::Text(text) if text == "forever" => return Ok(Self(None)),
-            Scalar::Text(text) => (text.clone(), text.trim_end_matches("sec").trim().parse().ok()),
-            Scalar::Number(number) => (number.to_string(), u32::try_from(number).ok()),
-            Scalar::Bool(word) => (word.to_string(), None),
-        };
-        // u32::MAX is the kernel's word for ever.
-        match seconds {
-            Some(u32::MAX) => Ok(Self(None)),
-            Some(seconds) => Ok(Self(Some(seconds))),
-            None => Err(serde::de::Error::custom(format!(
-                "{text:?} is no lifetime: say forever, or seconds as 300sec"
-            ))),
-        }
-    }
-}
-
-/// A word, a number or true and false, as YAML has them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Scalar {
-    /// true, false.
-    Bool(bool),
-    /// A number.
-    Number(i64),
-    /// Any other.
-    Text(String),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct HostAccessMap {
-    way: HostAccessWay,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(default, alias = "keepMac")]
-    keep_mac: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum HostAccessText {
-    Off(bool),
-    Way(HostAccessWay),
-    Map(HostAccessMap),
-}
-
-impl Serialize for HostAccess {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let text = match self.way {
-            None => HostAccessText::Off(false),
-            Some(way) if self.name.is_none() && !self.keep_mac => HostAccessText::Way(way),
-            Some(way) => {
-                HostAccessText::Map(HostAccessMap { way, name: self.name.clone(), keep_mac: self.keep_mac })
+        if mode != MacvlanMode::Passthru {
+            for macvlan in [&mut self.mac_vlan, &mut self.mac_vtap].into_iter().flatten() {
+                macvlan.promiscuous = None;
             }
-        };
-        text.serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for HostAccess {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let wrong = || serde::de::Error::custom("allowed are false, shim, move, or {way, name, keep-mac}");
-        let plain = |way| Self { way, name: None, keep_mac: false };
-        match HostAccessText::deserialize(from).map_err(|_| wrong())? {
-            HostAccessText::Off(on) => Ok(plain(on.then_some(HostAccessWay::Shim))),
-            HostAccessText::Way(way) => Ok(plain(Some(way))),
-            HostAccessText::Map(map) => {
-                Ok(Self { way: Some(map.way), name: map.name, keep_mac: map.keep_mac })
+            if let Some(llano) = &mut self.llano {
+                llano.nopromisc = None;
             }
         }
-    }
-}
-
-/// nmstate prints MACs in capitals.
-mod upper {
-    use super::{Deserialize, Deserializer, MacAddr, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(mac: &Option<MacAddr>, to: S) -> Result<S::Ok, S::Error> {
-        match mac {
-            Some(mac) => to.serialize_str(&mac.to_string().to_uppercase()),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<MacAddr>, D::Error> {
-        Option::deserialize(from)
     }
 }

@@ -2,12 +2,17 @@
 
 use serde_yaml_ng::{Mapping, Value};
 
+use super::values::{number, switch};
 use crate::{Error, Result};
 
 /// What is done with a key.
 enum Use {
     /// Read.
     Apply,
+    /// Read, a number.
+    Number,
+    /// Read, true or false.
+    Switch,
     /// Read, and its value has keys.
     Below(&'static [(&'static str, Use)]),
     /// Told by `show`; left out.
@@ -18,7 +23,7 @@ enum Use {
     Refuse(&'static str),
 }
 
-use Use::{Apply, Below, Refuse, Tell, Unless};
+use Use::{Apply, Below, Number, Refuse, Switch, Tell, Unless};
 
 const NM: &str = "is NetworkManager's; leave it out";
 const LINK: &str = "is not set by llano; leave it out: the link keeps what it negotiates";
@@ -47,12 +52,12 @@ const INTERFACE: &[(&str, Use)] = &[
     ("state", Apply),
     ("description", Apply),
     ("mac-address", Apply),
-    ("mtu", Apply),
+    ("mtu", Number),
     ("ipv4", Below(IP)),
     ("ipv6", Below(IP)),
     ("controller", Apply),
     ("copy-mac-from", Apply),
-    ("accept-all-mac-addresses", Apply),
+    ("accept-all-mac-addresses", Switch),
     ("identifier", Apply),
     ("link-aggregation", Below(BOND)),
     ("vlan", Below(VLAN)),
@@ -72,7 +77,7 @@ const INTERFACE: &[(&str, Use)] = &[
     ("mptcp", Unless(&["{address-flags: []}"], "is not set by llano; use ip mptcp")),
     ("ethtool", Refuse("is not set by llano; use ethtool, or a udev .link file")),
     ("ieee8021x", Refuse("needs a supplicant; use wpa_supplicant")),
-    ("veth", Below(&[("peer", Tell)])),
+    ("veth", Below(&[("peer", Apply)])),
     ("bridge", Refuse("is not set by llano, which needs no bridge")),
     ("vxlan", Refuse("is not set by llano; VXLANs are the overlay's")),
     ("vrf", Refuse("is not set by llano; use routes with table-id and route-rules")),
@@ -87,9 +92,9 @@ const INTERFACE: &[(&str, Use)] = &[
 ];
 
 const IP: &[(&str, Use)] = &[
-    ("enabled", Apply),
-    ("dhcp", Apply),
-    ("autoconf", Apply),
+    ("enabled", Switch),
+    ("dhcp", Switch),
+    ("autoconf", Switch),
     ("address", Below(ADDRESS)),
     ("addr-gen-mode", Apply),
     ("auto-dns", Refuse(RA)),
@@ -108,7 +113,7 @@ const IP: &[(&str, Use)] = &[
 
 const ADDRESS: &[(&str, Use)] = &[
     ("ip", Apply),
-    ("prefix-length", Apply),
+    ("prefix-length", Number),
     ("valid-life-time", Apply),
     ("preferred-life-time", Apply),
     ("valid-left", Tell),
@@ -138,23 +143,23 @@ const BOND_REFUSED: &[(&str, Use)] = &[
 
 const VLAN: &[(&str, Use)] = &[
     ("base-iface", Apply),
-    ("id", Apply),
+    ("id", Number),
     ("protocol", Apply),
     ("registration-protocol", Apply),
-    ("reorder-headers", Apply),
-    ("loose-binding", Apply),
+    ("reorder-headers", Switch),
+    ("loose-binding", Switch),
     ("ingress-qos-map", Refuse("is not set by llano; use ip link set dev IF type vlan ingress-qos-map")),
     ("egress-qos-map", Refuse("is not set by llano; use ip link set dev IF type vlan egress-qos-map")),
 ];
 
-const MACVLAN: &[(&str, Use)] = &[("base-iface", Apply), ("mode", Apply), ("promiscuous", Apply)];
+const MACVLAN: &[(&str, Use)] = &[("base-iface", Apply), ("mode", Apply), ("promiscuous", Switch)];
 
 const LLANO: &[(&str, Use)] = &[
-    ("promiscuity", Apply),
+    ("promiscuity", Switch),
     ("host-access", Apply),
     ("source-macs", Apply),
-    ("bc-queue-len", Apply),
-    ("nopromisc", Apply),
+    ("bc-queue-len", Number),
+    ("nopromisc", Switch),
 ];
 
 const ETHERNET: &[(&str, Use)] = &[
@@ -173,7 +178,7 @@ const ROUTE: &[(&str, Use)] = &[
     ("metric", Apply),
     ("table-id", Apply),
     ("source", Apply),
-    ("mtu", Apply),
+    ("mtu", Number),
     ("route-type", Apply),
     ("weight", Refuse("is of multipath routes, which llano keeps but does not declare")),
     ("cwnd", Refuse("is not set by llano")),
@@ -211,7 +216,7 @@ pub(super) fn refused() -> Vec<(Vec<&'static str>, &'static str)> {
             match use_ {
                 Refuse(why) | Unless(_, why) => all.push((path, why)),
                 Below(table) => within(table, &path, all),
-                Apply | Tell => {}
+                Apply | Number | Switch | Tell => {}
             }
         }
     }
@@ -226,6 +231,10 @@ pub(super) fn refused() -> Vec<(Vec<&'static str>, &'static str)> {
 /// The first key that is unknown or refused, with its path.
 pub(super) fn walk(value: &Value) -> Result<()> {
     below(value, TOP, "")
+}
+
+fn said(value: &Value) -> String {
+    serde_yaml_ng::to_string(value).map(|text| text.trim_end().to_owned()).unwrap_or_default()
 }
 
 fn below(value: &Value, table: &[(&str, Use)], path: &str) -> Result<()> {
@@ -253,6 +262,12 @@ fn map_below(map: &Mapping, table: &[(&str, Use)], path: &str) -> Result<()> {
             .or_else(|| table.iter().find(|(name, _)| *name == "*"));
         match entry.map(|(_, entry)| entry) {
             Some(Apply | Tell) => {}
+            Some(Number) if value.is_null() || number::<_, i64>(value).is_ok() => {}
+            Some(Switch) if value.is_null() || switch(value).is_ok() => {}
+            Some(Number) => return Err(Error::key(path, format!("is {}, not a number", said(value)))),
+            Some(Switch) => {
+                return Err(Error::key(path, format!("is {}, neither true nor false", said(value))));
+            }
             Some(Below(table)) => below(value, table, &path)?,
             Some(Unless(same, why)) => {
                 let is =
@@ -265,7 +280,7 @@ fn map_below(map: &Mapping, table: &[(&str, Use)], path: &str) -> Result<()> {
             None => {
                 let known: Vec<&str> = table
                     .iter()
-                    .filter(|(_, use_)| matches!(use_, Apply | Below(_)))
+                    .filter(|(_, use_)| matches!(use_, Apply | Number | Switch | Below(_)))
                     .map(|(name, _)| *name)
                     .collect();
                 return Err(Error::key(path, format!("is no key here: there are {}", known.join(", "))));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use kind::type_of;
 pub(super) use rest::declared as declared_route;
-pub(crate) use settle::order;
+pub(crate) use settle::{is_passthru, order};
 
 use super::interface::{Identifier, Interface, InterfaceType};
 use super::{State, keys_of};
@@ -140,7 +140,7 @@ impl Merge<'_> {
         for (other, link) in &mut self.wanted.network.links {
             if link.controller.as_deref() == Some(name) {
                 link.controller = None;
-                link.mac = None;
+                link.mac = self.state.interface(other).and_then(|interface| interface.mac_address);
                 released.push(other.clone());
             }
             if link.parent.as_deref() == Some(name) && stands_on_parent(&link.kind) {
@@ -200,8 +200,8 @@ impl Merge<'_> {
         if let Some(link) = self.wanted.network.links.get_mut(port)
             && link.controller.take().is_some()
         {
-            // The kernel gives it the MAC it had.
-            link.mac = None;
+            // Otherwise the kernel gives it the MAC it had.
+            link.mac = self.state.interface(port).and_then(|interface| interface.mac_address);
             self.touch(port);
         }
     }

@@ -9,6 +9,7 @@ mod routes;
 mod show;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use bond::{BOND_OPTIONS, BondMode, BondOption, BondOptions, Needs};
 pub use interface::{
     Declared, HostAccess, HostAccessWay, Identifier, Interface, InterfaceState, InterfaceType, Ip, IpAddress,
-    Lifetime, LinkAggregation, Llano, MacVlan, MacVlanMode, Registration, Tag, VlanTag,
+    Lifetime, LinkAggregation, Llano, MacVlan, MacVlanMode, Registration, Tag, Veth, VlanTag,
 };
 pub(crate) use merge::{order, stands_on_parent};
 pub use routes::{Absent, RouteAction, RouteEntry, RouteRules, RouteType, Routes, RuleEntry};
@@ -32,7 +33,7 @@ const LIMIT: usize = 1 << 20;
 #[serde(rename_all = "kebab-case", default)]
 pub struct State {
     /// Interfaces, each name once.
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "interface::list")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "values::list")]
     pub interfaces: Vec<Interface>,
     /// Routes.
     #[serde(skip_serializing_if = "Routes::is_empty")]
@@ -60,7 +61,7 @@ impl State {
         keys::walk(&value)?;
         let mut state: Self =
             serde_yaml_ng::from_str(yaml).map_err(|error| Error::Yaml(error.to_string()))?;
-        state.normalize();
+        state.normalize()?;
         state.check()?;
         Ok(state)
     }
@@ -97,6 +98,7 @@ impl State {
     /// Adds what a newer state says: it wins key by key.
     pub fn overlay(&mut self, newer: &Self) {
         for interface in &newer.interfaces {
+            self.without_ports_of(interface);
             match self.interfaces.iter_mut().find(|old| old.name == interface.name) {
                 // What is absent has no other keys, and what comes back has none of those before.
                 Some(old) if interface.is_absent() || old.is_absent() => *old = interface.clone(),
@@ -106,6 +108,24 @@ impl State {
         }
         self.routes.overlay(&newer.routes);
         self.route_rules.overlay(&newer.route_rules);
+    }
+
+    /// Ports that a newer list takes, or that it leaves out, are said of nobody else; what becomes a port has neither
+    /// addresses nor a MAC and an MTU of its own.
+    fn without_ports_of(&mut self, newer: &Interface) {
+        let Some(ports) = newer.ports() else { return };
+        for old in self.interfaces.iter_mut().filter(|old| old.name != newer.name) {
+            if let Some(list) = old.link_aggregation.as_mut().and_then(|bond| bond.port.as_mut()) {
+                list.retain(|port| !ports.contains(port));
+            }
+            if ports.contains(&old.name) {
+                (old.ipv4, old.ipv6, old.mac_address, old.copy_mac_from, old.mtu) =
+                    (None, None, None, None, None);
+                old.controller = None;
+            } else if old.controller.as_ref() == Some(&newer.name) {
+                old.controller = None;
+            }
+        }
     }
 }
 

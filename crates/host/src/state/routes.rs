@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::interface::Scalar;
+use super::values::Scalar;
 
 /// `routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

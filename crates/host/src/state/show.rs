@@ -4,7 +4,7 @@ use kernel::uapi::*;
 use kernel::{Family, VlanProtocol};
 
 use super::interface::*;
-use super::merge::{declared_route, type_of};
+use super::merge::{declared_route, is_passthru, type_of};
 use super::routes::{Prefix, RouteType, RuleEntry, RuleFamily};
 use super::{BondMode, BondOption, BondOptions, State};
 use crate::same::counts;
@@ -51,12 +51,16 @@ fn interface(network: &Network, name: &str, link: &Link) -> Interface {
         // Both are the bond's.
         shown.mac_address = None;
         shown.mtu = None;
-    } else if crate::same::mac_follows(link) {
+    } else if crate::same::mac_follows(link) || is_passthru(&link.kind) {
+        // Its active port's, its parent's.
         shown.mac_address = None;
     }
     if !port {
         shown.ipv4 = Some(ip(link, Declared::V4));
         shown.ipv6 = Some(ip(link, Declared::V6));
+    }
+    if link.kind == Kind::Veth && link.parent.is_some() {
+        shown.veth = Some(Veth { peer: parent() });
     }
     let mut llano = Llano::default();
     match &link.kind {

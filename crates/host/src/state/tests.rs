@@ -41,7 +41,11 @@ fn errors_name_the_key_and_what_to_do() {
     let table = [
         ("interfaces: [{name: a, mtoo: 3}]", "interfaces[a].mtoo is no key here"),
         ("interfaces: [{name: a, mtu: 20}]", "interfaces[a].mtu 20 cannot be: allowed are 68 to 65535"),
-        ("interfaces: [{name: a, mtu: big}]", "mtu"),
+        ("interfaces: [{name: a, mtu: big}]", "interfaces[a].mtu is big, not a number"),
+        (
+            "interfaces: [{name: a, ipv4: {enabled: perhaps}}]",
+            "interfaces[a].ipv4.enabled is perhaps, neither true nor false",
+        ),
         ("interfaces: [{name: a234567890123456}]", "interfaces[a234567890123456].name is no name"),
         ("interfaces: [{name: a}, {name: a}]", "interfaces[a] is declared twice"),
         ("interfaces: [{name: a, state: absent, ipv4: {enabled: true}}]", "interfaces[a].state is absent"),
@@ -92,6 +96,18 @@ fn errors_name_the_key_and_what_to_do() {
         (
             "interfaces: [{name: a, mac-vlan: {mode: bridge}, llano: {source-macs: ['02:00:00:00:00:01']}}]",
             "of mode source only",
+        ),
+        (
+            "interfaces: [{name: a, accept-all-mac-addresses: true, llano: {promiscuity: false}}]",
+            "interfaces[a].llano.promiscuity says the contrary of accept-all-mac-addresses",
+        ),
+        (
+            "interfaces: [{name: a, mac-vlan: {promiscuous: true}, llano: {nopromisc: true}}]",
+            "interfaces[a].llano.nopromisc says the contrary of promiscuous",
+        ),
+        (
+            "interfaces: [{name: a, link-aggregation: {mode: active-backup, options: {miimon: 100, arp_validate: all}}}]",
+            "options.arp_validate is of the ARP monitor",
         ),
         ("interfaces: [{name: a, llano: {host-access: perhaps}}]", "false, shim, move"),
         ("routes: {config: [{destination: 10.0.0.1/8, next-hop-interface: a}]}", "say 10.0.0.0/8"),
@@ -150,6 +166,15 @@ fn what_cannot_be_planned_says_so() {
             "passthru must be alone",
         ),
         (
+            "interfaces: [{name: m, type: mac-vlan, mac-vlan: {base-iface: d, mode: bridge, promiscuous: false}}]",
+            "mac-vlan.promiscuous can be false in mode passthru only",
+        ),
+        (
+            "interfaces: [{name: d, mac-address: '02:00:00:00:00:01'}, {name: m, type: mac-vlan, mac-address: '02:00:00:00:00:02', mac-vlan: {base-iface: d, mode: passthru}}]",
+            "in mode passthru it has that of its parent d",
+        ),
+        ("interfaces: [{name: d, veth: {peer: e}}]", "interfaces[d].veth is of another type"),
+        (
             "interfaces: [{name: v, type: vlan, vlan: {base-iface: d, id: 3}}, {name: w, type: vlan, vlan: {base-iface: d, id: 3}}]",
             "already",
         ),
@@ -185,6 +210,8 @@ interfaces:
     options: {miimon: '140', all_slaves_active: 0, 'use_carrier': true, num-grat-arp: 3}
     slaves: [eth3, eth2]
 - name: eth3
+  mtu: '1500'
+  accept-all-mac-addresses: 'no'
   identifier: name
   permanent-mac-address: 02:00:00:00:00:01
   max-mtu: 9000
@@ -220,6 +247,51 @@ fn newer_wins_key_by_key() {
     );
 }
 
+#[test]
+fn what_is_newer_ends_what_cannot_be_beside_it() {
+    let table = [
+        (
+            "{name: m, mac-vlan: {mode: source}, llano: {source-macs: ['02:00:00:00:00:01'], bc-queue-len: 5}}",
+            "{name: m, mac-vlan: {mode: bridge}}",
+            "{name: m, mac-vlan: {mode: bridge}, llano: {bc-queue-len: 5}}",
+        ),
+        (
+            "{name: m, mac-vlan: {mode: passthru, promiscuous: false}}",
+            "{name: m, mac-vlan: {mode: vepa}}",
+            "{name: m, mac-vlan: {mode: vepa}}",
+        ),
+        (
+            "{name: x, ipv4: {enabled: false}}",
+            "{name: x, ipv4: {address: [{ip: 192.0.2.1, prefix-length: 24}]}}",
+            "{name: x, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}",
+        ),
+        (
+            "{name: b, link-aggregation: {mode: balance-rr, options: {miimon: 100, updelay: 200, resend_igmp: 3}}}",
+            "{name: b, link-aggregation: {options: {arp_interval: 100, arp_ip_target: 192.0.2.1}}}",
+            "{name: b, link-aggregation: {mode: balance-rr, options: {arp_interval: 100, arp_ip_target: 192.0.2.1, resend_igmp: 3}}}",
+        ),
+        (
+            "{name: b, link-aggregation: {mode: active-backup, port: [x, y], options: {primary: x}}}",
+            "{name: b, link-aggregation: {port: [y]}}",
+            "{name: b, link-aggregation: {mode: active-backup, port: [y]}}",
+        ),
+        (
+            "{name: b, link-aggregation: {port: [x, y]}}, {name: y, mtu: 1400, ipv4: {enabled: false}}, {name: z, controller: c}",
+            "{name: c, link-aggregation: {port: [y]}}",
+            "{name: b, link-aggregation: {port: [x]}}, {name: y}, {name: z}, {name: c, link-aggregation: {port: [y]}}",
+        ),
+    ];
+    for (old, new, both) in table {
+        let parse = |list: &str| State::parse(&format!("interfaces: [{list}]")).unwrap();
+        let mut state = parse(old);
+        state.overlay(&parse(new));
+        state.normalize().unwrap();
+        assert_eq!(state, parse(both), "{old} and {new}");
+        // What is written down can be read again.
+        assert_eq!(State::parse(&state.to_yaml()).unwrap(), state);
+    }
+}
+
 /// A bond with options of its mode, as far as they may be together.
 fn bond() -> impl Strategy<Value = LinkAggregation> {
     let options = proptest::collection::btree_map(
@@ -244,7 +316,8 @@ fn bond() -> impl Strategy<Value = LinkAggregation> {
                 }
                 _ => kernel::BondValue::Number(option.least + seed % (option.most - option.least + 1)),
             };
-            let delay = ["updelay", "downdelay", "peer_notif_delay", "arp_interval"].contains(&option.name);
+            let delay = ["updelay", "downdelay", "peer_notif_delay", "arp_interval", "arp_validate"]
+                .contains(&option.name);
             if option.is_of(mode) && !delay {
                 options.values.set(number, value);
             }

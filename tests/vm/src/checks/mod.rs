@@ -1,9 +1,13 @@
 //! What the machine is asked: each check makes its own lab and leaves nothing.
 
 mod bond;
+mod bond_options;
+mod declared_files;
 mod dummy;
 mod kernel;
+mod link_options;
 mod macvlan;
+mod random_states;
 mod vlan;
 
 /// One check.
@@ -16,13 +20,23 @@ pub struct Check {
 }
 
 /// All checks, by group.
-pub const GROUPS: [(&str, &[Check]); 5] = [
+pub const GROUPS: [(&str, &[Check]); 9] = [
     ("vlan", vlan::CHECKS),
     ("bond", bond::CHECKS),
     ("dummy", dummy::CHECKS),
     ("kernel", kernel::CHECKS),
     ("macvlan", macvlan::CHECKS),
+    ("bond-options", bond_options::CHECKS),
+    ("link-options", link_options::CHECKS),
+    ("declared-files", declared_files::CHECKS),
+    ("random-states", random_states::CHECKS),
 ];
+
+/// The groups of the plugin and the kernel crate; the others declare a host's network.
+pub const PLUGIN: [&str; 5] = ["vlan", "bond", "dummy", "kernel", "macvlan"];
+
+/// The groups that declare a host's network.
+pub const DECLARED: [&str; 4] = ["bond-options", "link-options", "declared-files", "random-states"];
 
 /// Names of a group's checks.
 #[must_use]
@@ -38,6 +52,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_tell_their_group() {
+        let groups: BTreeSet<&str> = GROUPS.iter().map(|(group, _)| *group).collect();
+        assert_eq!(groups, PLUGIN.into_iter().chain(DECLARED).collect());
         let mut seen = BTreeSet::new();
         for (group, checks) in GROUPS {
             for check in checks {

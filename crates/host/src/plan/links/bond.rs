@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use kernel::uapi::IFLA_BOND_MODE;
+use kernel::BondValue;
+use kernel::uapi::{
+    IFLA_BOND_ARP_INTERVAL, IFLA_BOND_ARP_VALIDATE, IFLA_BOND_DOWNDELAY, IFLA_BOND_MIIMON, IFLA_BOND_MODE,
+    IFLA_BOND_PEER_NOTIF_DELAY, IFLA_BOND_UPDELAY,
+};
 
 use super::change;
 use super::change::bond as changed;
 use crate::plan::{LinkChange, Step};
+use crate::same::mac_follows;
 use crate::state::{BondOption, Needs};
 use crate::{Bond, Kind, Link, Network};
 
@@ -34,6 +39,29 @@ pub(super) fn goes_down(old: Option<&Link>, new: &Link) -> bool {
     }
 }
 
+/// What must be gone before the rest is asked: one monitor's options before the other comes. Delays are multiples of
+/// miimon, and without it the kernel does not even take 0; with it not even `arp_validate: none`.
+fn first_off(set: &mut Bond, old: Option<&Bond>, new: &Bond) -> Bond {
+    let monitored = |bond: &Bond| bond.options.number(IFLA_BOND_MIIMON).is_some_and(|ms| ms > 0);
+    let mut first = Bond::default();
+    if monitored(new) {
+        for option in [IFLA_BOND_ARP_VALIDATE, IFLA_BOND_ARP_INTERVAL] {
+            if set.options.number(option) == Some(0) {
+                first.options.set(option, BondValue::Number(0));
+                set.options.remove(option);
+            }
+        }
+        return first;
+    }
+    for delay in [IFLA_BOND_UPDELAY, IFLA_BOND_DOWNDELAY, IFLA_BOND_PEER_NOTIF_DELAY] {
+        if set.options.number(delay) == Some(0) && old.is_some_and(monitored) {
+            first.options.set(delay, BondValue::Number(0));
+        }
+        set.options.remove(delay);
+    }
+    first
+}
+
 pub(super) fn steps(
     name: &str,
     current: &Network,
@@ -59,9 +87,21 @@ pub(super) fn steps(
     if needs != Needs::Nothing && old.is_some_and(|old| old.up) {
         steps.push(change(name, LinkChange::down()));
     }
-    if !set.options.is_empty() {
-        let kind = Some(Kind::Bond(Box::new(set)));
-        steps.push(change(name, LinkChange { kind, ..LinkChange::default() }));
+    let mut set = set;
+    let first = first_off(&mut set, of(old), new);
+    for set in [first, set] {
+        if !set.options.is_empty() {
+            let kind = Some(Kind::Bond(Box::new(set)));
+            steps.push(change(name, LinkChange { kind, ..LinkChange::default() }));
+        }
+    }
+    // Without ports the kernel makes one up, which the first port that comes would replace by its own.
+    let emptied = needs == Needs::Empty || !ports().any(|(port, _)| is_in(port));
+    let mac =
+        wanted.links.get(name).filter(|link| old.is_some() && !mac_follows(link)).and_then(|link| link.mac);
+    if emptied && mac.is_some() && current.links.values().any(|link| link.controller.as_deref() == Some(name))
+    {
+        steps.push(change(name, LinkChange { mac, ..LinkChange::default() }));
     }
     for (port, link) in ports() {
         if is_in(port) && needs != Needs::Empty {

@@ -1,8 +1,13 @@
 //! What changes of one link in place.
 
+use std::collections::BTreeSet;
+
+use kernel::{BondValue, Macvlan};
+
 use super::change;
 use crate::plan::{LinkChange, Step};
 use crate::same::mac_follows;
+use crate::state::{BondMode, BondOption};
 use crate::{Bond, Kind, Link};
 
 /// What is not given at birth.
@@ -43,8 +48,8 @@ pub(super) fn steps(name: &str, old: &Link, new: &Link, enslaved: bool, closed: 
     }
     let other = |old: bool, new: bool| (old != new).then_some(new);
     let set = LinkChange {
-        mtu: Some(new.mtu)
-            .filter(|mtu| !enslaved && *mtu != 0 && (*mtu > old.mtu || closed && *mtu != old.mtu)),
+        // What the bond put back nobody knows.
+        mtu: Some(new.mtu).filter(|mtu| !enslaved && *mtu != 0 && (*mtu > old.mtu || closed)),
         mac: new.mac.filter(|mac| !enslaved && !mac_follows(new) && (Some(*mac) != old.mac || closed)),
         promiscuous: other(old.promiscuous, new.promiscuous),
         all_multicast: other(old.all_multicast, new.all_multicast),
@@ -68,18 +73,35 @@ fn kind(old: &Kind, new: &Kind) -> Option<Kind> {
         (Kind::Macvlan(before), Kind::Macvlan(after)) | (Kind::Macvtap(before), Kind::Macvtap(after)) => {
             let mut unsaid = after.clone();
             unsaid.bc_queue_len = after.bc_queue_len.or(before.bc_queue_len);
+            // The kernel keeps them in an order of its own.
+            let macs = |macvlan: &Macvlan| macvlan.source_macs.iter().copied().collect::<BTreeSet<_>>();
+            if macs(before) == macs(after) {
+                unsaid.source_macs.clone_from(&before.source_macs);
+            }
             (*before != unsaid).then(|| new.clone())
         }
         _ => None,
     }
 }
 
-/// The options of a bond that change.
+/// The options of a bond that change; those of other modes are not asked for.
 pub(super) fn bond(old: &Bond, new: &Bond) -> Bond {
     let mut set = Bond::default();
-    for (number, value) in new.options.options() {
-        if old.options.get(number) != Some(value) {
+    let mode = BondMode::from_number(new.options.mode());
+    let of_mode = |number| {
+        let option = BondOption::of_number(number);
+        option.zip(mode).is_none_or(|(option, mode)| option.is_of(mode))
+    };
+    for (number, value) in new.options.options().filter(|(number, _)| of_mode(*number)) {
+        let none = matches!(value, BondValue::Addresses(list) if list.is_empty());
+        if old.options.get(number) != Some(value) && !(none && old.options.get(number).is_none()) {
             set.options.set(number, value.clone());
+        }
+    }
+    // The kernel tells of a list only when something is in it.
+    for (number, value) in old.options.options() {
+        if matches!(value, BondValue::Addresses(_)) && new.options.get(number).is_none() {
+            set.options.set(number, BondValue::Addresses(Vec::new()));
         }
     }
     set

@@ -5,6 +5,7 @@ use kernel::Address;
 use kernel::uapi::{IFA_F_MANAGETEMPADDR, IFA_F_PERMANENT, RT_SCOPE_LINK};
 
 use super::Merge;
+use crate::plan::addresses::as_listed;
 use crate::same::{is_link_local, made_by_kernel};
 use crate::state::interface::{Declared, Interface, Ip, IpAddress};
 use crate::state::keys_of;
@@ -34,14 +35,18 @@ impl Merge<'_> {
 
 fn one_family(link: &mut Link, family: Declared, ip: &Ip, path: &str) -> Result<()> {
     let ours = |address: &Address| address.net.addr().is_ipv4() == (family == Declared::V4);
-    let leased: Vec<Address> =
+    let held: Vec<Address> =
         link.addresses.iter().filter(|address| ours(address) && is_leased(address)).cloned().collect();
+    // One that the file itself declares, for a time, is nobody else's.
+    let here = |address: &Address| ip.address.iter().flatten().any(|own| own.ip == address.net.addr());
+    let leased: Vec<Address> = held.iter().filter(|address| !here(address)).cloned().collect();
     let advertised =
         |address: &Address| address.proto == FROM_ADVERTISEMENT || address.flags & IFA_F_MANAGETEMPADDR != 0;
     let owned = [
         (
             "dhcp",
             ip.dhcp,
+            held.iter().any(|address| !advertised(address)),
             leased.iter().find(|address| !advertised(address)),
             "a DHCP client holds",
             "llano runs no DHCP client for the host: start one (systemd-networkd, dhclient), or declare the address",
@@ -49,14 +54,15 @@ fn one_family(link: &mut Link, family: Declared, ip: &Ip, path: &str) -> Result<
         (
             "autoconf",
             ip.autoconf,
+            held.iter().any(&advertised),
             leased.iter().find(|address| advertised(address)),
             "router advertisements gave",
             "llano does not turn advertisements on: set net.ipv6.conf accept_ra and autoconf, or declare the address",
         ),
     ];
-    for (key, said, held, by, how) in owned {
-        match (said, held) {
-            (Some(true), None) => {
+    for (key, said, any, other, by, how) in owned {
+        match (said, other) {
+            (Some(true), _) if !any => {
                 return Err(Error::key(format!("{path}.{key}"), format!("cannot be true: {how}")));
             }
             (Some(false), Some(address)) => {
@@ -90,6 +96,7 @@ fn one_family(link: &mut Link, family: Declared, ip: &Ip, path: &str) -> Result<
     let Some(list) = &ip.address else { return Ok(()) };
     let before = link.addresses.clone();
     link.addresses.retain(|address| !ours(address));
+    let mut wanted = Vec::new();
     for declared in list {
         let address = address(declared);
         let there = before.iter().find(|old| old.net == address.net);
@@ -107,7 +114,7 @@ fn one_family(link: &mut Link, family: Declared, ip: &Ip, path: &str) -> Result<
             },
             ..old.clone()
         });
-        link.addresses.push(merged);
+        wanted.push(merged);
     }
     let missing = |address: &&Address| !list.iter().any(|declared| declared.ip == address.net.addr());
     let kept = |address: &&Address| {
@@ -117,7 +124,10 @@ fn one_family(link: &mut Link, family: Declared, ip: &Ip, path: &str) -> Result<
                 || (is_link_local(address) && made_by_kernel(link.mac, link.addr_gen_mode, address)))
     };
     let kept: Vec<Address> = before.iter().filter(kept).cloned().collect();
-    link.addresses.extend(kept);
+    // What another tool holds is first, where it is: no primary of its subnet comes before it.
+    let list = if family == Declared::V4 { [kept, wanted].concat() } else { [wanted, kept].concat() };
+    link.addresses.extend(list);
+    link.addresses = as_listed(std::mem::take(&mut link.addresses));
     Ok(())
 }
 

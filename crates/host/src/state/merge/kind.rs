@@ -82,6 +82,18 @@ impl Merge<'_> {
             _ if interface.mac_vtap.is_some() => return wrong("mac-vtap"),
             _ => {}
         }
+        if let Some(peer) = interface.veth.as_ref().and_then(|veth| veth.peer.as_ref()) {
+            if link.kind != Kind::Veth {
+                return wrong("veth");
+            }
+            if link.parent.as_ref() != Some(peer) {
+                let what = match &link.parent {
+                    Some(is) => format!("is {peer}, but the other end is {is}; llano makes no pairs"),
+                    None => format!("is {peer}, but the other end is in another namespace; leave it out"),
+                };
+                return Err(Error::key(format!("{path}.veth.peer"), what));
+            }
+        }
         if let (false, Some(llano)) =
             (matches!(link.kind, Kind::Macvlan(_) | Kind::Macvtap(_)), &interface.llano)
         {
@@ -190,6 +202,8 @@ fn merge_bond(bond: &mut Bond, mode: Option<BondMode>, declared: &BondOptions, p
         && options.values.get(IFLA_BOND_ARP_INTERVAL).is_some()
     {
         options.values.set(IFLA_BOND_ARP_INTERVAL, BondValue::Number(0));
+        options.values.set(IFLA_BOND_ARP_VALIDATE, BondValue::Number(0));
+        options.retain_allowed(mode);
     }
     options.overlay(declared);
     let monitored = |option| options.values.number(option).is_some();
@@ -243,6 +257,14 @@ fn merge_macvlan(macvlan: &mut Macvlan, interface: &Interface, path: &str) -> Re
         macvlan.source_macs.clear();
     }
     if macvlan.nopromisc && macvlan.mode != kernel::MacvlanMode::Passthru {
+        let said = interface.llano.as_ref().and_then(|llano| llano.nopromisc) == Some(true)
+            || interface.macvlan().and_then(|macvlan| macvlan.promiscuous) == Some(false);
+        if said {
+            return Err(Error::key(
+                format!("{path}.mac-vlan.promiscuous"),
+                "can be false in mode passthru only",
+            ));
+        }
         macvlan.nopromisc = false;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::uapi::{IFLA_BOND_FAIL_OVER_MAC, VLAN_FLAG_LOOSE_BINDING};
+use kernel::uapi::VLAN_FLAG_LOOSE_BINDING;
 use kernel::{MacAddr, MacvlanMode};
 
 use super::{Merge, below, stands_on_parent};
@@ -10,14 +10,19 @@ use crate::same::{mac_follows, made_by_kernel};
 use crate::state::keys_of;
 use crate::{Error, Kind, Link, Network, Result};
 
+/// What a new bond has.
+const ETHERNET_MTU: u32 = 1500;
+
 impl Merge<'_> {
     pub(super) fn settle(&mut self) -> Result<()> {
         self.forget_primaries();
         self.check_parents()?;
         let order = order(&self.wanted.network)?;
         self.take_over();
+        self.passthru_gone();
         for name in &order {
             self.mac(name)?;
+            self.mac_of_parent(name)?;
             self.mtu(name)?;
             self.up(name)?;
         }
@@ -161,7 +166,8 @@ impl Merge<'_> {
         }
         if declared.is_some_and(|declared| declared.mac_address.is_some()) {
             if mac_follows(link) {
-                let what = "cannot be said with fail_over_mac: active, by which the active port chooses";
+                let what =
+                    "cannot be said with fail_over_mac, by which the ports choose; take one of the two out";
                 return Err(Error::key(format!("{}.mac-address", keys_of(name)), what));
             }
             return Ok(());
@@ -172,17 +178,20 @@ impl Merge<'_> {
                 && mac(self.current) == link.mac
                 && mac(&self.wanted.network) != link.mac
         });
+        // The bond below may have another by then.
+        let by_port = link.parent.as_ref().is_some_and(|parent| {
+            links.get(parent).is_some_and(mac_follows)
+                && self.current.links.get(parent).is_none_or(|parent| parent.mac == link.mac)
+        });
         let before = self.current.links.get(name).map(|link| &link.kind);
         let (was_there, was_passthru) = (before.is_some(), before.is_some_and(is_passthru));
         let mac = match &link.kind {
-            Kind::Vlan(_) if changed_parent => None,
+            Kind::Vlan(_) if changed_parent || by_port => None,
             // In passthru it has its parent's; a MAC that was declared for another mode is not pressed on the parent.
             kind if is_passthru(kind) && !was_passthru && was_there => None,
             kind if was_there && was_passthru == is_passthru(kind) => return Ok(()),
-            Kind::Bond(bond) => match bond.options.number(IFLA_BOND_FAIL_OVER_MAC) {
-                Some(1) => None,
-                _ => self.first_port(name).or_else(|| Some(stable_mac(name, None))),
-            },
+            Kind::Bond(_) if mac_follows(link) => None,
+            Kind::Bond(_) => self.first_port(name).or_else(|| Some(stable_mac(name, None))),
             Kind::Macvlan(macvlan) | Kind::Macvtap(macvlan) if macvlan.mode != MacvlanMode::Passthru => {
                 let parent = link.parent.as_ref().and_then(|parent| {
                     let now = self.current.links.get(parent).and_then(|link| link.permanent_mac.or(link.mac));
@@ -195,6 +204,58 @@ impl Merge<'_> {
         };
         self.set_mac(name, mac);
         Ok(())
+    }
+
+    /// A macvlan in mode passthru has its parent's MAC: which of the two is declared is that of both.
+    fn mac_of_parent(&mut self, name: &str) -> Result<()> {
+        let links = &self.wanted.network.links;
+        let Some(link) = links.get(name).filter(|link| is_passthru(&link.kind)) else { return Ok(()) };
+        let Some((parent, below)) =
+            link.parent.as_ref().and_then(|name| Some((name.clone(), links.get(name)?)))
+        else {
+            return Ok(());
+        };
+        let declared = |name: &str| self.state.interface(name).and_then(|interface| interface.mac_address);
+        let mac = match (declared(name), declared(&parent)) {
+            (Some(mine), Some(its)) if mine != its => {
+                let what =
+                    format!("is {mine}, but in mode passthru it has that of its parent {parent}, {its}");
+                return Err(Error::key(format!("{}.mac-address", keys_of(name)), what));
+            }
+            (Some(_), _) if mac_follows(below) => {
+                let what = format!(
+                    "cannot be said: in mode passthru it has that of {parent}, whose active port chooses"
+                );
+                return Err(Error::key(format!("{}.mac-address", keys_of(name)), what));
+            }
+            (Some(mine), _) => Some(mine),
+            (None, _) if mac_follows(below) => None,
+            (None, _) => below.mac,
+        };
+        if mac.is_some() && mac != below.mac {
+            self.wanted.notes.push(format!("{parent} gets the MAC of {name}, which is in mode passthru"));
+            self.touch(&parent);
+            self.set_mac(&parent, mac);
+        }
+        self.set_mac(name, mac);
+        Ok(())
+    }
+
+    /// When a macvlan in mode passthru goes the kernel gives its parent back the MAC that it had.
+    fn passthru_gone(&mut self) {
+        for (name, old) in self.current.links.iter().filter(|(_, link)| is_passthru(&link.kind)) {
+            let new = self.wanted.network.links.get(name);
+            if new.is_some_and(|new| is_passthru(&new.kind) && new.parent == old.parent) {
+                continue;
+            }
+            let Some(parent) = &old.parent else { continue };
+            if self.state.interface(parent).is_none_or(|parent| parent.mac_address.is_none())
+                && self.wanted.network.links.contains_key(parent)
+            {
+                self.set_mac(parent, None);
+                self.touch(parent);
+            }
+        }
     }
 
     fn set_mac(&mut self, name: &str, mac: Option<MacAddr>) {
@@ -231,6 +292,11 @@ impl Merge<'_> {
                     above.mtu
                 );
                 return Err(Error::key(format!("{}.mtu", keys_of(name)), what));
+            }
+            // What is on the port hears of it.
+            let mtu = if above.mtu == 0 { ETHERNET_MTU } else { above.mtu };
+            if let Some(link) = self.wanted.network.links.get_mut(name) {
+                link.mtu = mtu;
             }
             return Ok(());
         }
@@ -360,7 +426,8 @@ impl Merge<'_> {
     }
 }
 
-fn is_passthru(kind: &Kind) -> bool {
+/// Whether it is a macvlan or macvtap in mode passthru.
+pub(crate) fn is_passthru(kind: &Kind) -> bool {
     matches!(kind, Kind::Macvlan(macvlan) | Kind::Macvtap(macvlan) if macvlan.mode == MacvlanMode::Passthru)
 }
 
