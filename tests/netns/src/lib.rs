@@ -12,7 +12,7 @@ mod stream;
 
 pub use leak::LeakCheck;
 pub use places::{bin_dir, llano_plugins, reference_plugins, require_root};
-pub use stream::Stream;
+pub use stream::{Stream, Wait};
 
 use lab::{Ephemeral, Example, Lab, LabSpec};
 

@@ -53,7 +53,7 @@ fn conf(extra: Value) -> Value {
 fn ping(from: &kernel::NetNs, to: IpAddr) -> Result<(), String> {
     let echo = Ping::new(to)
         .count(3)
-        .timeout(Duration::from_millis(500))
+        .timeout(Duration::from_secs(2))
         .run(from)
         .map_err(|error| error.to_string())?;
     if echo.received == echo.sent {
@@ -100,7 +100,7 @@ fn both_directions_while_fifty_pods_come_and_go_and_the_lan_hears_nothing() {
     });
     let to: SocketAddr = "10.9.0.1:7000".parse().unwrap();
     let mut session = peer.run_in(|| TcpStream::connect(to).unwrap()).unwrap();
-    session.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    session.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
 
     let seen = capture(peer.net(), "eth0").unwrap();
     let shim_macs = std::sync::Mutex::new(BTreeSet::new());

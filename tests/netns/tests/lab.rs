@@ -9,7 +9,7 @@ use std::time::Duration;
 use lab::{Example, Lab, Ping, PingError, capture, steps};
 use netns_tests::{LeakCheck, require_root, seed_002, two_hosts, up};
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn directory(name: &str) -> PathBuf {
     Path::new("/run/llano-lab").join(name)

@@ -350,7 +350,7 @@ impl Printer {
 
     /// The next line that has this in it.
     fn wait_for(&self, part: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         let mut seen = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             if line.contains(part) {
@@ -414,12 +414,12 @@ fn the_watched_tree_is_drawn_again() {
     tree.wait_for("macvlan private");
     late.delete().unwrap();
     ok(host, "link del mv0");
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     let mut drawn = Vec::new();
     // The last picture has neither.
     loop {
         assert!(Instant::now() < end, "{drawn:#?}");
-        match tree.lines.recv_timeout(Duration::from_secs(20)) {
+        match tree.lines.recv_timeout(Duration::from_secs(60)) {
             Ok(line) if line.starts_with("LINK") => drawn.clear(),
             Ok(line)
                 if line.starts_with("eth1")

@@ -324,7 +324,7 @@ fn an_ipv6_pod_may_begin_to_talk_at_once() {
     let pod = host.container("pod").unwrap();
     pod.cni_add(&plugins, &conf(json!({})), "eth0").unwrap();
     // The kernel's own duplicate address detection takes one to two seconds.
-    let echo = lab::Ping::new("fd09::2".parse().unwrap()).count(1).timeout(Duration::from_millis(500));
+    let echo = lab::Ping::new("fd09::2".parse().unwrap()).count(1).timeout(Duration::from_millis(900));
     let answer = echo.run(pod.net()).unwrap();
     assert_eq!(answer.received, 1);
 }
