@@ -67,6 +67,9 @@ struct View {
     moved: Option<String>,
 }
 
+/// Why a container has no access that its runtime has not set up yet.
+const DOWN: &str = "its interface is down";
+
 /// A container's link.
 struct Found {
     pod: Pod,
@@ -97,9 +100,15 @@ pub fn on(paths: &Paths, netlink: &mut Netlink, parent: &str) -> Result<Vec<Pod>
                 let env = env(&found.attachment);
                 let name = network(parent);
                 let target = Target { network: &name, parent: &view.parent.link, env: &env, access: &access };
-                add(paths, netlink, target, &mut found.link, &result(&found.pod))?;
-                valid.push(found.attachment.clone());
-                Way::Shim { shim: String::new() }
+                match add(paths, netlink, target, &mut found.link, &result(&found.pod)) {
+                    Err(_) if found.is_gone() => continue,
+                    Err(_) if found.is_down() => Way::None { why: DOWN.to_owned() },
+                    done => {
+                        done?;
+                        valid.push(found.attachment.clone());
+                        Way::Shim { shim: String::new() }
+                    }
+                }
             }
         };
         pods.push(found.pod);
@@ -123,9 +132,12 @@ pub fn off(paths: &Paths, netlink: &mut Netlink, parent: &str) -> Result<Vec<Pod
     let mut pods = Vec::new();
     let view = View::read(parent)?;
     for mut found in view.containers()? {
-        if let Some(mac) = shim.mac
-            && forget(&mut found.link, mac)?
-        {
+        let Some(mac) = shim.mac else { continue };
+        let had = match forget(&mut found.link, mac) {
+            Err(_) if found.is_gone() => continue,
+            had => had?,
+        };
+        if had {
             found.pod.way = Way::None { why: "taken away".to_owned() };
             pods.push(found.pod);
         }
@@ -209,6 +221,7 @@ pub fn status(netlink: &mut Netlink, parent: &str) -> Result<Vec<Pod>> {
                     Err(attach::Error::Mismatch(why)) => {
                         Way::None { why: format!("{why}; llano host access on {parent}") }
                     }
+                    Err(_) if found.is_gone() => continue,
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -216,6 +229,20 @@ pub fn status(netlink: &mut Netlink, parent: &str) -> Result<Vec<Pod>> {
         pods.push(found.pod);
     }
     Ok(pods)
+}
+
+impl Found {
+    /// Whether the container went while something was done to it: its link did, or another has its number.
+    fn is_gone(&mut self) -> bool {
+        let link = self.link.socket.link_by_index(self.link.index);
+        link.is_ok_and(|link| link.is_none_or(|link| link.mac != Some(self.link.mac)))
+    }
+
+    /// Whether its link takes no route now.
+    fn is_down(&mut self) -> bool {
+        let link = self.link.socket.link_by_index(self.link.index);
+        link.is_ok_and(|link| link.is_some_and(|link| !link.is_up()))
+    }
 }
 
 impl View {

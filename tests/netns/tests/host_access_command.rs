@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kernel::MacAddr;
@@ -166,14 +167,29 @@ impl Site {
         }
     }
 
-    /// Whether the container and the host reach each other, both ways by both families.
-    fn reach(&self) -> [bool; 4] {
-        let ping = |netns: &str, ip: &str| {
-            let line = format!("{netns} ping -c 1 -W 1 {ip} >/dev/null && echo yes || echo no");
-            self.sh(&line).trim() == "yes"
-        };
-        let inside = "ip netns exec web";
-        [ping(inside, "10.9.0.1"), ping(inside, "fd09::1"), ping("", "10.9.0.50"), ping("", "fd09::50")]
+    /// That the container and the host reach each other, both ways by both families.
+    fn assert_reach(&self) {
+        self.each_way(|netns, ip| {
+            // Waits only as long as there is no answer.
+            let answer = self.sh(&format!("{netns} ping -c 1 -w {} {ip}", PATIENCE.as_secs()));
+            assert!(answer.contains("1 received"), "{netns} {ip}: {answer}");
+        });
+    }
+
+    /// That they do not.
+    fn assert_no_reach(&self) {
+        self.each_way(|netns, ip| {
+            self.sh(&format!("! {netns} ping -c 1 -W 1 {ip}"));
+        });
+    }
+
+    fn each_way(&self, assert: impl Fn(&str, &str)) {
+        for ip in ["10.9.0.1", "fd09::1"] {
+            assert("ip netns exec web", ip);
+        }
+        for ip in ["10.9.0.50", "fd09::50"] {
+            assert("", ip);
+        }
     }
 
     /// The network of the host and of the container, without numbers that are new each time.
@@ -306,17 +322,17 @@ fn a_file_says_either_way() {
         site.file(&format!("{way}.yaml"), &text)
     };
     site.ok(&["apply", &file("shim")]);
-    assert_eq!(site.reach(), [true; 4]);
+    site.assert_reach();
     assert_eq!(site.status()[0]["by"], "shim");
     site.ok(&["apply", &file("move")]);
-    assert_eq!(site.reach(), [true; 4]);
+    site.assert_reach();
     assert_eq!(site.status()[0]["by"], "neighbour");
     site.ok(&["undo"]);
     assert_eq!(site.status()[0]["by"], "shim");
-    assert_eq!(site.reach(), [true; 4]);
+    site.assert_reach();
     site.ok(&["access", "off", "eth0"]);
     assert_eq!(site.status()[0]["by"], "none");
-    assert_eq!(site.reach(), [false; 4]);
+    site.assert_no_reach();
     assert_eq!(site.both(), before);
     site.ok(&["undo", "1"]);
     assert_eq!(site.both(), before);
@@ -327,13 +343,13 @@ fn the_shim_is_for_containers_that_came_without_and_is_never_heard() {
     let site = Site::new();
     site.sh(CONTAINER);
     let before = site.both();
-    assert_eq!(site.reach(), [false; 4]);
+    site.assert_no_reach();
     let seen = capture(site.lab.host("peer").unwrap().net(), "eth0").unwrap();
     assert_eq!(site.status()[0]["by"], "none");
     let said = site.ok(&["access", "on", "eth0"]);
     assert!(said.contains("netns web") && said.contains("by the shim"), "{said}");
     site.ok(&["access", "on", "eth0"]);
-    assert_eq!(site.reach(), [true; 4]);
+    site.assert_reach();
     assert_eq!(site.status()[0]["by"], "shim");
     let shim = site.sh("ip -o link show type macvlan");
     let mac = shim.split("link/ether ").nth(1).and_then(|rest| rest.split(' ').next());
@@ -347,6 +363,62 @@ fn the_shim_is_for_containers_that_came_without_and_is_never_heard() {
     let frames = seen.stop().unwrap();
     assert!(!frames.is_empty());
     assert!(frames.iter().all(|frame| frame.source() != Some(mac)), "the LAN has heard {mac}");
+}
+
+/// Containers come and go in the middle of everything; that is no error of the commands that look at them.
+#[test]
+fn containers_may_vanish_at_any_moment() {
+    let site = Site::new();
+    let mut follow = site.command(&["access", "on", "eth0", "--follow"]);
+    let mut follow = follow.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let stop = AtomicBool::new(false);
+    let come_and_go = &|worker: u8| {
+        let script = format!(
+            "ip netns add gone{worker}
+            ip link add eth0 link eth0 netns gone{worker} type macvlan mode bridge
+            ip -n gone{worker} addr add 10.9.0.{ip}/24 dev eth0
+            ip -n gone{worker} addr add fd09::{ip}/64 dev eth0 nodad
+            ip -n gone{worker} link set eth0 up
+            ip -n gone{worker} link del eth0
+            ip netns del gone{worker}",
+            ip = 200 + worker
+        );
+        while !stop.load(Ordering::Relaxed) {
+            site.sh(&script);
+        }
+    };
+    let said = std::thread::scope(|scope| {
+        let workers = [0, 1, 2].map(|worker| scope.spawn(move || come_and_go(worker)));
+        let mut bad = None;
+        for round in 0..40 {
+            let commands: [&[&str]; 3] =
+                [&["access", "on", "eth0"], &["access", "status", "eth0"], &["access", "off", "eth0"]];
+            for args in commands {
+                let output = site.command(args).output().unwrap();
+                if !output.status.success() {
+                    bad = Some(format!("{round}: {args:?}: {}", String::from_utf8_lossy(&output.stderr)));
+                }
+            }
+            if bad.is_some() || workers.iter().any(std::thread::ScopedJoinHandle::is_finished) {
+                break;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        bad
+    });
+    let ended = follow.try_wait().unwrap();
+    // One that stays is still given access.
+    site.sh(CONTAINER);
+    let end = Instant::now() + PATIENCE;
+    while ended.is_none() && site.status()[0]["by"] != "shim" && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let by = site.status()[0]["by"].clone();
+    let _ = follow.kill();
+    let _ = follow.wait();
+    assert_eq!(said, None);
+    assert_eq!(ended, None, "--follow ended by itself");
+    assert_eq!(by, "shim");
 }
 
 #[test]

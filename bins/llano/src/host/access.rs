@@ -14,6 +14,9 @@ use serde_json::json;
 use crate::link::Ears;
 use crate::output::{Colour, Out, Text, head};
 
+/// How long `--follow` waits after what did not work.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The commands about host access.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -150,15 +153,31 @@ fn shim(parent: &str, follow: bool, out: &mut Out) -> anyhow::Result<()> {
     }
     let mut ears = Ears::open()?;
     let mut last = None;
+    let mut trouble = None;
     loop {
-        ears.listen_everywhere()?;
-        let pods = host_access::on(&paths, &mut netlink, parent)?;
-        if last.as_ref() != Some(&pods) {
-            show(parent, &pods, out)?;
-            out.flush()?;
-            last = Some(pods);
+        let done = ears.listen_everywhere().and_then(|()| Ok(host_access::on(&paths, &mut netlink, parent)?));
+        match done {
+            Ok(pods) => {
+                trouble = None;
+                if last.as_ref() != Some(&pods) {
+                    show(parent, &pods, out)?;
+                    out.flush()?;
+                    last = Some(pods);
+                }
+                ears.wait()?;
+            }
+            // What was wrong from the start is told at once.
+            Err(error) if last.is_none() => return Err(error),
+            // Containers come and go in its middle, even the parent may. It may be over without any event.
+            Err(error) => {
+                let error = format!("{error:#}");
+                if trouble.as_ref() != Some(&error) {
+                    eprintln!("llano: {error}; trying again");
+                    trouble = Some(error);
+                }
+                std::thread::sleep(AGAIN);
+            }
         }
-        ears.wait()?;
     }
 }
 

@@ -80,6 +80,8 @@ Examples:
 }
 
 pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
+    // Host access looks into every namespace.
+    crate::link::raise_descriptor_limit();
     let done = match command {
         Command::Boot(args) => return boot::run(&args, out),
         Command::Apply(args) => apply::apply(&args, out),

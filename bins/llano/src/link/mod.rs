@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::output::Out;
+pub(crate) use place::raise_descriptor_limit;
 pub(crate) use tree_watch::Ears;
 
 /// The commands about links.
