@@ -235,11 +235,15 @@ fn what_is_refused_says_why_and_leaves_nothing() {
         // Changed, then refused: changed back.
         (
             "link set mv0 --netns web --mac 02:00:00:00:09:77 --mtu 1300 --mode private --alias x --up --address 10.9.0.30/24",
-            "EEXIST",
+            "--address: mv0 in web has the address 10.9.0.30/24 already",
         ),
         (
             "link set mv0 --netns web --mtu 1300 --delete-address 10.9.0.30/24 --delete-address 10.9.0.99/24",
-            "EADDRNOTAVAIL",
+            "--delete-address: mv0 in web has no address 10.9.0.99/24",
+        ),
+        (
+            "link set mv0 --netns web --mac 02:00:00:00:09:77 --mtu 1300 --mode private --alias x --up --address ff02::9/64",
+            "cannot add address",
         ),
         ("link set v0 --mtu 1300 --promisc on --arp off --controller eth0", "cannot change link"),
         (
@@ -264,6 +268,42 @@ fn what_is_refused_says_why_and_leaves_nothing() {
     sleeper.wait().unwrap();
     drop(lab);
     leaks.assert_clean();
+}
+
+/// Set down, a link loses its routes, neighbours and IPv6 addresses: all of them are back.
+#[test]
+fn a_link_set_down_in_vain_has_its_routes_again() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let sh = |script: &str| {
+        let output = host.command("sh").unwrap().args(["-ec", script]).output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    sh("ip addr add fd09::1/64 dev eth0 nodad
+        ip route add 10.66.0.0/16 via 10.9.0.3 metric 7
+        ip route add 10.67.0.0/16 via 10.66.0.1 dev eth0 onlink table 100 mtu 1400
+        ip route add default via 10.9.0.2
+        ip -6 route add default via fd09::2
+        ip neigh add 10.9.0.99 lladdr 02:00:00:00:00:99 dev eth0 nud permanent");
+    let network = || {
+        let text = sh(
+            "ip -o addr; ip route show table all; ip -6 route show table all; ip neigh show nud permanent",
+        );
+        // The link's own, whose duplicates the kernel looks for anew.
+        let lines = text.lines().filter(|line| !line.contains("fe80") && !line.contains("ff00::"));
+        lines.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let before = network();
+    assert_eq!(before.iter().filter(|line| line.contains("default via")).count(), 2, "{before:?}");
+    for (words, reason) in [
+        ("link set eth0 --down --delete-address 10.1.1.1/24", "has no address"),
+        ("link set eth0 --down --address ff02::9/64", "cannot add address"),
+        ("link set eth0 --delete-address 10.9.0.1/24 --address ff02::9/64", "cannot add address"),
+    ] {
+        refused(host, words, reason);
+        assert_eq!(network(), before, "{words}");
+    }
 }
 
 #[test]

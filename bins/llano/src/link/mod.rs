@@ -1,6 +1,7 @@
 //! `llano link`: single links in any namespace, and the tree of all of them.
 
 mod add;
+mod before;
 mod del;
 mod equal;
 mod events;

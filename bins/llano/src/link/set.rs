@@ -3,12 +3,10 @@
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use kernel::uapi::{IFF_ALLMULTI, IFF_PROMISC};
-use kernel::{
-    Address, Change, Link, LinkKind, MacAddr, Macvlan, MacvlanMode, MacvlanSet, SetLink, SourceMacs,
-};
+use kernel::{Address, Change, Link, LinkKind, MacAddr, Macvlan, MacvlanMode, MacvlanSet, SetLink};
 use topology::visible;
 
+use super::before::Before;
 use super::equal::Ip;
 use super::place::Place;
 use super::{refusal, show};
@@ -114,12 +112,32 @@ pub(crate) fn run(args: &Set, out: &mut Out) -> anyhow::Result<()> {
     if args.dry_run {
         return dry_run(args, &link, &place, out);
     }
-    let addresses = place.socket.addresses(Some(link.index))?;
+    let before = Before::read(&link, &mut place)?;
+    check_addresses(args, &before, &place)?;
     if let Err(error) = apply(args, &link, set, &mut place) {
-        restore(&link, &addresses, &mut place);
+        before.restore(&mut place);
         return Err(error);
     }
     show::one(&place, args.rename.as_deref().unwrap_or(&args.name), out)
+}
+
+/// What the kernel would refuse in the middle of the change is refused before it.
+fn check_addresses(args: &Set, before: &Before<'_>, place: &Place) -> anyhow::Result<()> {
+    let mut present: Vec<IpNet> = before.addresses.iter().map(|address| address.net).collect();
+    let name = visible(&args.name);
+    for net in &args.delete_address {
+        match present.iter().position(|known| known == net) {
+            Some(at) => drop(present.swap_remove(at)),
+            None => bail!("--delete-address: {name} {} has no address {net}", place.described()),
+        }
+    }
+    for net in &args.address {
+        if present.contains(net) {
+            bail!("--address: {name} {} has the address {net} already", place.described());
+        }
+        present.push(*net);
+    }
+    Ok(())
 }
 
 /// What to ask of the kernel; what it would refuse without a word is refused here with some.
@@ -211,64 +229,6 @@ fn apply(args: &Set, link: &Link, mut set: SetLink, place: &mut Place) -> anyhow
         up.map_err(|error| refusal::of_change(error, link, None, place))?;
     }
     Ok(())
-}
-
-/// Takes back what was done of a change that was refused in its middle: the kernel keeps what came before the error. Each
-/// thing is tried for itself, and only where it is not as it was.
-fn restore(before: &Link, addresses: &[Address], place: &mut Place) {
-    let index = before.index;
-    let Ok(Some(now)) = place.socket.link_by_index(index) else { return };
-    let mut sets: Vec<SetLink> = Vec::new();
-    let mut put = |differs: bool, set: SetLink| {
-        if differs {
-            sets.push(set);
-        }
-    };
-    let empty = SetLink::default;
-    put(now.name != before.name, SetLink { name: Some(before.name.clone()), ..empty() });
-    put(now.mac != before.mac, SetLink { mac: before.mac, ..empty() });
-    put(now.mtu != before.mtu, SetLink { mtu: Some(before.mtu), ..empty() });
-    put(
-        now.tx_queue_len != before.tx_queue_len,
-        SetLink { tx_queue_len: Some(before.tx_queue_len), ..empty() },
-    );
-    put(
-        now.alias != before.alias,
-        SetLink { alias: Some(before.alias.clone().unwrap_or_default()), ..empty() },
-    );
-    put(now.master != before.master, SetLink { master: Some(before.master.unwrap_or(0)), ..empty() });
-    if let (Some(was), Some(is)) = (before.kind.as_macvlan(), now.kind.as_macvlan()) {
-        let macvlan = MacvlanSet {
-            tap: matches!(before.kind, LinkKind::Macvtap(_)),
-            mode: Some(was.mode),
-            nopromisc: (was.nopromisc != is.nopromisc).then_some(was.nopromisc),
-            bc_queue_len: was.bc_queue_len.filter(|_| was.bc_queue_len != is.bc_queue_len),
-            source_macs: (was.source_macs != is.source_macs)
-                .then(|| SourceMacs::Set(was.source_macs.clone())),
-        };
-        put(was != is, SetLink { macvlan: Some(macvlan), ..empty() });
-    }
-    let flag = |bit: u32| before.flags & bit != 0;
-    let flags = SetLink {
-        up: Some(before.is_up()),
-        promisc: Some(flag(IFF_PROMISC)),
-        allmulti: Some(flag(IFF_ALLMULTI)),
-        arp: Some(!before.no_arp()),
-        ..empty()
-    };
-    put(now.flags != before.flags, flags);
-    for set in sets {
-        // The error that is told is the one that led here.
-        let _ = place.socket.apply(&Change::SetLink { index, set });
-    }
-    let present = place.socket.addresses(Some(index)).unwrap_or_default();
-    let has = |list: &[Address], address: &Address| list.iter().any(|known| known.net == address.net);
-    for address in present.iter().filter(|address| !has(addresses, address)) {
-        let _ = place.socket.apply(&Change::DeleteAddress(address.clone()));
-    }
-    for address in addresses.iter().filter(|address| !has(&present, address)) {
-        let _ = place.socket.apply(&Change::AddAddress(address.clone()));
-    }
 }
 
 fn dry_run(args: &Set, link: &Link, place: &Place, out: &mut Out) -> anyhow::Result<()> {
