@@ -677,7 +677,7 @@ fn a_lock_whose_holder_dies_is_free_and_its_change_taken_back() {
         assert!(Instant::now() < end, "it does not come to its record");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let holder = site.sh("cat /var/lib/llano/host/lock").trim().to_owned();
+    let holder = site.sh("cut -d : -f 1 /var/lib/llano/host/lock").trim().to_owned();
     let other =
         "interfaces: [ { name: other, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } } ]";
     std::fs::write(site.file("other.yaml"), other).unwrap();
@@ -697,6 +697,49 @@ fn a_lock_whose_holder_dies_is_free_and_its_change_taken_back() {
     assert_eq!((&history[0]["state"], &history[1]["state"]), (&killed.into(), &"holds".into()), "{history}");
     site.ok(&["undo"]);
     assert_eq!(site.network(), before);
+}
+
+/// A pager that nobody reads on in, or a terminal that is stopped, keeps no other command from its work.
+#[test]
+fn a_dry_run_that_nobody_reads_holds_no_lock() {
+    let site = Site::new();
+    let mut many = "interfaces:\n".to_owned();
+    for number in 0..600 {
+        many += &format!(
+            "- {{ name: m{number}, type: mac-vlan, state: up, mac-vlan: {{ base-iface: eth0, mode: bridge }} }}\n"
+        );
+    }
+    std::fs::write(site.file("many.yaml"), many).unwrap();
+    let mut dry = site.command(&["apply", &site.file("many.yaml"), "--dry-run"]);
+    let mut dry = dry.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    std::io::Read::read_exact(dry.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let end = Instant::now() + PATIENCE;
+    while site.sh("flock -n /var/lib/llano/host/lock echo free || true") != "free\n" {
+        assert!(Instant::now() < end, "it has the lock while it writes");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(dry.try_wait().unwrap().is_none(), "it is not done: more is to be read than a pipe holds");
+    dry.kill().unwrap();
+    dry.wait().unwrap();
+}
+
+/// Another program of ours has the lock and does not go on: it is ended some seconds after the change had to be taken back.
+#[test]
+fn who_holds_the_lock_too_long_does_not_keep_a_change_from_being_taken_back() {
+    let site = Site::new();
+    let before = site.network();
+    site.ok(&["apply", &site.file("wanted.yaml"), "--confirm", "600"]);
+    let script = "exec 9<> /var/lib/llano/host/lock; flock 9
+        echo $$:$(cut -d ' ' -f 22 /proc/$$/stat) > /var/lib/llano/host/lock; echo held; exec sleep 600";
+    let mut holder = site.host().command("sh").unwrap();
+    let mut holder =
+        holder.args(["-ec", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0; 5]).unwrap();
+    site.expire();
+    site.settle("when its time is over");
+    assert_eq!(site.network(), before);
+    let ended = holder.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9));
 }
 
 /// Nobody listens to what it says: that does not stop it in the middle.

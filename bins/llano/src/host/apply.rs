@@ -78,21 +78,27 @@ pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> 
     let view = View::of_this_host();
     let subjects = Subject::all(&mut Netlink::open()?)?;
     let planned = plan(&mut keeper, state)?;
-    for warning in planned.warnings(&view, how) {
-        say(&format!("llano: note: {warning}"));
-    }
+    // What is written may have to wait for its reader, a pager or a terminal that is stopped: as long as a change waits to be
+    // taken back in time that must not be with the lock.
     if dry_run {
+        drop(keeper);
+        tell_warnings(&planned, &view, how);
         return dry(&planned, how, &view, &subjects, out);
     }
     if planned.is_nothing() {
         planned.refresh(&mut keeper)?;
+        drop(keeper);
+        tell_warnings(&planned, &view, how);
         out.json(&json!({ "changed": false, "difference": planned.difference }))?;
         return out.line("The network is so already.");
     }
+    keeper.refuse_while_waiting()?;
+    tell_warnings(&planned, &view, how);
     // Seen before it is done, not after: it may take a while. A reader who has gone does not decide what is done.
     let _ = difference(&planned, out).and_then(|()| out.flush());
     let shown = planned.difference.clone();
     let outcome = declare(&mut keeper, planned, how, &view, &subjects, Some(&launcher()))?;
+    drop(keeper);
     match outcome {
         Outcome::Confirmed(number) => {
             out.json(&json!({ "changed": true, "difference": shown, "change": number }))?;
@@ -105,6 +111,12 @@ pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> 
                 &format!("done; taken back in {seconds} s unless you say: llano host confirm"),
             )
         }
+    }
+}
+
+fn tell_warnings(planned: &Planned, view: &View, how: &How) {
+    for warning in planned.warnings(view, how) {
+        say(&format!("llano: note: {warning}"));
     }
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
                 format!("change {number}, {}", entry.what)
             }
         };
+        drop(keeper);
         out.json(&json!({ "would_undo": what }))?;
         return out.line(&format!("would undo {what}"));
     }
@@ -69,12 +70,14 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
     if args.number.is_none()
         && let Some(what) = keeper.take_back("undone before it was confirmed")?
     {
+        drop(keeper);
         out.json(&json!({ "undone": what }))?;
         return out.line(&format!("{what} was not confirmed, and has been taken back"));
     }
     let what = keeper.held(args.number)?.1.what;
     let (number, outcome) =
         keeper.undo(args.number, args.confirm.map(Duration::from_secs), Some(&launcher()))?;
+    drop(keeper);
     let waits = match outcome {
         Outcome::Confirmed(_) => None,
         Outcome::Waiting(seconds) => Some(seconds),

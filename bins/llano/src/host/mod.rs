@@ -133,7 +133,10 @@ fn look_after_unfinished() {
     match opened {
         Ok(Some(mut keeper)) => {
             watch_again(&mut keeper);
-            if let Ok(Some(pending)) = keeper.waiting() {
+            let waiting = keeper.waiting();
+            // Whoever writes to a terminal that is stopped must not have the lock.
+            drop(keeper);
+            if let Ok(Some(pending)) = waiting {
                 let seconds = pending.waits().unwrap_or_default();
                 say(&format!(
                     "llano: {} waits to be confirmed for another {seconds} s: llano host confirm",

@@ -97,9 +97,8 @@ fn without_the_replaced(declared: &mut State, newer: &State, wanted: &Network) {
             continue;
         };
         let controller = |port: &str| wanted.links.get(port).and_then(|link| link.controller.as_deref());
-        if newer.interface(&name).is_none_or(|newer| newer.ports().is_none()) {
-            bond.retain_ports(|port| controller(port).is_none_or(|controller| controller == name));
-        }
+        let listed = newer.interface(&name).is_some_and(|newer| newer.ports().is_some());
+        bond.retain_ports(|port| listed || controller(port).is_none_or(|controller| controller == name));
     }
 }
 

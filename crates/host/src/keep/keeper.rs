@@ -1,15 +1,16 @@
 //! The one who makes changes, keeps them, and takes them back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::lock::Lock;
 use super::pending::{Beginning, new_id};
 use super::{
-    Change, Entry, Fate, History, Launcher, Machinery, Outcome, Pending, Places, Stage, clock, durable,
-    restored,
+    Change, Entry, Fate, History, Launcher, Machinery, Outcome, Pending, Places, Process, Stage, clock,
+    durable, restored,
 };
 use crate::files::Replaced;
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Result, Wanted};
 
 /// What happens while one opens the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +69,8 @@ impl<M: Machinery> Keeper<M> {
     pub fn open(places: Places, machinery: M, told: &mut dyn FnMut(Told)) -> Result<Self> {
         let lock = match Lock::try_take(&places.lock())? {
             Ok(lock) => lock,
-            Err(pid) => {
-                told(Told::Busy { pid });
+            Err(holder) => {
+                told(Told::Busy { pid: holder.map(|holder| holder.pid) });
                 Lock::take(&places.lock())?
             }
         };
@@ -83,10 +84,22 @@ impl<M: Machinery> Keeper<M> {
     /// # Errors
     /// As [`Keeper::open`].
     pub fn try_open(places: Places, machinery: M, told: &mut dyn FnMut(Told)) -> Result<Option<Self>> {
-        let Ok(lock) = Lock::try_take(&places.lock())? else { return Ok(None) };
+        Self::open_or_holder(places, machinery, told).map(std::result::Result::ok)
+    }
+
+    /// As [`Keeper::try_open`]; who is at work, when somebody is and has said so.
+    pub(super) fn open_or_holder(
+        places: Places,
+        machinery: M,
+        told: &mut dyn FnMut(Told),
+    ) -> Result<std::result::Result<Self, Option<Process>>> {
+        let lock = match Lock::try_take(&places.lock())? {
+            Ok(lock) => lock,
+            Err(holder) => return Ok(Err(holder)),
+        };
         let mut keeper = Self { places, machinery, _lock: lock };
         keeper.recover(told)?;
-        Ok(Some(keeper))
+        Ok(Ok(keeper))
     }
 
     /// The network now.
@@ -235,7 +248,7 @@ impl<M: Machinery> Keeper<M> {
         let Some(mut pending) = self.waiting()? else { return Ok(None) };
         // When this is cut short, what is half taken back must not be confirmed. A full disk does not keep it from
         // being taken back.
-        let _ = pending.begin_again(&self.places);
+        let _ = pending.begin_again(&self.places, why);
         self.roll_back(&pending, why)?;
         Ok(Some(pending.what))
     }
@@ -259,7 +272,11 @@ impl<M: Machinery> Keeper<M> {
         Ok(&mut self.machinery)
     }
 
-    fn refuse_while_waiting(&self) -> Result<()> {
+    /// Refuses as long as another change waits to be confirmed.
+    ///
+    /// # Errors
+    /// [`Error::Waits`].
+    pub fn refuse_while_waiting(&self) -> Result<()> {
         match self.waiting()? {
             Some(pending) => {
                 Err(Error::Waits { seconds: pending.waits().unwrap_or_default(), what: pending.what })
@@ -341,15 +358,47 @@ impl<M: Machinery> Keeper<M> {
     }
 
     fn roll_back(&mut self, pending: &Pending, why: &str) -> Result<()> {
-        let current = self.machinery.read()?;
-        let passed = clock::since_boot().saturating_sub(pending.read_at);
-        self.machinery.converge(&restored(&current, &pending.before, &pending.wanted, passed))?;
+        self.network_before(pending, &pending.wanted).or_else(|error| self.piece_by_piece(pending, error))?;
         // The other tool may have its own again only when the network is as it was.
         pending.files.iter().try_for_each(Replaced::put_back)?;
         if !pending.files.is_empty() {
             self.machinery.reload(&paths(&pending.files));
         }
         self.forget(pending, why)
+    }
+
+    /// Makes what this part of a change could touch as it was before.
+    fn network_before(&mut self, pending: &Pending, part: &Wanted) -> Result<()> {
+        let current = self.machinery.read()?;
+        let passed = clock::since_boot().saturating_sub(pending.read_at);
+        self.machinery.converge(&restored(&current, &pending.before, part, passed))
+    }
+
+    /// One step that is refused must not leave everything after it as it is: every link for itself, again and again as long
+    /// as another succeeds, then the rest. Done only when in the end the whole is as it was.
+    fn piece_by_piece(&mut self, pending: &Pending, error: Error) -> Result<()> {
+        let change = &pending.wanted;
+        let part = |affected: BTreeSet<String>| Wanted {
+            affected,
+            rules: false,
+            host_access: BTreeMap::new(),
+            ..change.clone()
+        };
+        let mut left = change.affected.clone();
+        loop {
+            let before = left.len();
+            left.retain(|name| self.network_before(pending, &part([name.clone()].into())).is_err());
+            if left.is_empty() || left.len() == before {
+                break;
+            }
+        }
+        let rest =
+            Wanted { rules: change.rules, host_access: change.host_access.clone(), ..part(BTreeSet::new()) };
+        let rest = self.network_before(pending, &rest);
+        if !left.is_empty() || rest.is_err() {
+            return Err(error);
+        }
+        self.network_before(pending, change)
     }
 
     /// What has been taken back is over, also where a full disk has no room to tell of it.
@@ -361,7 +410,7 @@ impl<M: Machinery> Keeper<M> {
 
     /// We have the lock, so the author of what is found is dead or done.
     fn recover(&mut self, told: &mut dyn FnMut(Told)) -> Result<()> {
-        let pending = match Pending::read(&self.places) {
+        let mut pending = match Pending::read(&self.places) {
             Ok(None) => return Ok(()),
             Ok(Some(pending)) => pending,
             Err(Error::Record { path, reason }) => {
@@ -389,10 +438,15 @@ impl<M: Machinery> Keeper<M> {
                 if self.machinery.namespace()? != pending.namespace {
                     return Err(Error::OtherNamespace { what, path: self.places.pending() });
                 }
-                let why = match (stage, pending.confirm) {
-                    (Stage::Waiting { .. }, Some(time)) => format!("not confirmed in {} s", time.as_secs()),
+                let why = match (&pending.taken_back, stage, pending.confirm) {
+                    (Some(why), ..) => why.clone(),
+                    (None, Stage::Waiting { .. }, Some(time)) => {
+                        format!("not confirmed in {} s", time.as_secs())
+                    }
                     _ => "the program that made it was ended before it was done".to_owned(),
                 };
+                // From now on this process has the time that it takes, also by the watchdog's clock.
+                let _ = pending.begin_again(&self.places, &why);
                 self.roll_back(&pending, &why)?;
                 Recovered::RolledBack { what, why }
             }

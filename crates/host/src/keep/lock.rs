@@ -7,24 +7,24 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::durable;
+use super::{Process, durable};
 use crate::{Error, Result};
 
 /// A lock on a file, held as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
-    /// Takes the lock at once; the number of the process that has it otherwise.
-    pub(crate) fn try_take(path: &Path) -> Result<std::result::Result<Self, Option<i32>>> {
+    /// Takes the lock at once; the process that has it otherwise, as far as it has said so yet.
+    pub(crate) fn try_take(path: &Path) -> Result<std::result::Result<Self, Option<Process>>> {
         let mut file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Ok(Self::sign(file))),
             Err(Errno::WOULDBLOCK) => {
                 let mut text = String::new();
-                let _ = (&mut file).take(20).read_to_string(&mut text);
+                let _ = (&mut file).take(40).read_to_string(&mut text);
                 Ok(Err(text.trim().parse().ok()))
             }
             Err(errno) => Err(Error::file("lock", path, errno.into())),
@@ -48,8 +48,15 @@ impl Lock {
         let _ = file
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| writeln!(file, "{}", rustix::process::getpid().as_raw_nonzero()));
-        Self { _file: file }
+            .and_then(|_| Process::current().map_or(Ok(()), |process| writeln!(file, "{process}")));
+        Self { file }
+    }
+}
+
+impl Drop for Lock {
+    /// Who has let go must not be taken for its holder.
+    fn drop(&mut self) {
+        let _ = self.file.set_len(0);
     }
 }
 

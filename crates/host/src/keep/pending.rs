@@ -49,6 +49,9 @@ pub struct Pending {
     pub files: Vec<Replaced>,
     /// Files of other tools that are put back when it is confirmed.
     pub gives_back: Vec<Replaced>,
+    /// Why it is being taken back, once it is.
+    #[serde(default)]
+    pub taken_back: Option<String>,
 }
 
 /// How far a change has come. Times are since boot.
@@ -69,7 +72,7 @@ pub enum Stage {
     Confirmed,
 }
 
-/// How long a change may take beyond the time it may wait for confirmation: links are waited for, not slept for.
+/// How long a change may take to be made, before it waits for anybody: links are waited for, not slept for.
 const LONGEST: Duration = Duration::from_secs(180);
 
 /// What a change is made of, before it has begun.
@@ -92,7 +95,7 @@ impl Pending {
     pub(crate) fn begin(beginning: Beginning) -> Self {
         let Beginning { id, namespace, what, undoes, confirm, before, read_at, wanted, .. } = beginning;
         let [declared_before, declared_after] = beginning.declared;
-        let until = clock::since_boot().saturating_add(confirm.unwrap_or_default()).saturating_add(LONGEST);
+        let until = clock::since_boot().saturating_add(LONGEST);
         Self {
             version: VERSION,
             id,
@@ -111,6 +114,7 @@ impl Pending {
             declared_after,
             files: beginning.files,
             gives_back: beginning.gives_back,
+            taken_back: None,
         }
     }
 
@@ -123,8 +127,9 @@ impl Pending {
         durable::read(&path)?.map(|content| parse(&path, &content)).transpose()
     }
 
-    /// Marks it as being changed by this process, so that whoever finds it takes it back: no confirmation counts.
-    pub(crate) fn begin_again(&mut self, places: &Places) -> Result<()> {
+    /// Marks it as being taken back by this process, so that whoever finds it goes on: no confirmation counts.
+    pub(crate) fn begin_again(&mut self, places: &Places, why: &str) -> Result<()> {
+        self.taken_back = Some(why.to_owned());
         self.author = Process::current();
         self.stage = Stage::Applying { until: clock::since_boot().saturating_add(LONGEST) };
         self.write(places)

@@ -19,6 +19,8 @@ struct Model {
     network: Rc<RefCell<Network>>,
     /// So many times it refuses, having done half.
     refuses: Rc<RefCell<usize>>,
+    /// This link it refuses always.
+    never: Rc<RefCell<Option<String>>>,
 }
 
 impl Machinery for Model {
@@ -33,6 +35,9 @@ impl Machinery for Model {
     fn converge(&mut self, wanted: &Wanted) -> Result<()> {
         let mut network = self.network.borrow_mut();
         for name in &wanted.affected {
+            if self.never.borrow().as_ref() == Some(name) {
+                return Err(Error::NothingToUndo);
+            }
             match wanted.network.links.get(name) {
                 Some(link) => network.links.insert(name.clone(), link.clone()),
                 None => network.links.remove(name),
@@ -173,9 +178,10 @@ fn what_fails_leaves_the_network_and_the_files_as_they_were() {
 #[test]
 fn what_cannot_be_taken_back_stays_written_down_and_is_tried_again() {
     let site = Site::new();
-    *site.model.refuses.borrow_mut() = 2;
+    *site.model.refuses.borrow_mut() = 20;
     let error = site.open().make(change(site.now(), 9000, "first"), None).unwrap_err();
     assert!(matches!(error, Error::NotRolledBack { .. }), "{error}");
+    *site.model.refuses.borrow_mut() = 0;
     let (_, told) = site.open_telling().unwrap();
     assert!(matches!(told.as_slice(), [Told::Recovered(Recovered::RolledBack { .. })]), "{told:?}");
     assert_eq!(site.now(), network(OLD));
@@ -447,6 +453,12 @@ fn what_is_kept_of_many_changes_can_be_booted() {
     declared("interfaces: [ { name: bond0.5, type: vlan, state: up, vlan: { base-iface: bond0, id: 5 } } ]")
         .unwrap();
     declared("routes: { config: [ { destination: 10.88.0.0/16, next-hop-interface: bond0.5 } ] }").unwrap();
+    // The primary is not among the ports any more, and then it is another.
+    let bond0 = |ports| {
+        format!("interfaces: [ {{ name: bond0, type: bond, link-aggregation: {{ port: {ports} }} }} ]")
+    };
+    declared(&bond0("[eth0]")).unwrap();
+    declared(&bond0("[eth0, eth1], options: { primary: eth1 }")).unwrap();
     let taken = declared(
         "interfaces: [ { name: bond1, type: bond, state: up, link-aggregation: { mode: active-backup, port: [eth1] } } ]",
     );
@@ -502,12 +514,53 @@ fn what_is_half_taken_back_cannot_be_confirmed() {
     let site = Site::new();
     let waiting = Change { confirm: Some(Duration::from_secs(60)), ..change(site.now(), 9000, "first") };
     site.open().make(waiting, None).unwrap();
-    *site.model.refuses.borrow_mut() = 1;
+    *site.model.refuses.borrow_mut() = 20;
     site.open().take_back("asked to").unwrap_err();
+    *site.model.refuses.borrow_mut() = 0;
     let (mut keeper, told) = site.open_telling().unwrap();
     assert!(matches!(told.as_slice(), [Told::Recovered(Recovered::RolledBack { .. })]), "{told:?}");
     assert!(matches!(keeper.confirm(), Err(Error::NothingWaits { .. })));
     assert_eq!((site.now(), site.declared()), (network(OLD), None));
+}
+
+/// One link that cannot be as it was does not leave those after it as they are; and it is tried again.
+#[test]
+fn what_is_refused_does_not_keep_the_rest_from_being_taken_back() {
+    let site = Site::new();
+    let waiting = Change { confirm: Some(Duration::ZERO), ..change(site.now(), 9000, "first") };
+    site.open().make(waiting, None).unwrap();
+    *site.model.never.borrow_mut() = Some("eth0".to_owned());
+    assert!(site.open_telling().is_err());
+    assert_eq!(site.now(), network(&[("eth0", 9000), ("eth1", 1500)]));
+    assert!(site.places().pending().exists());
+    *site.model.never.borrow_mut() = None;
+    let (_, told) = site.open_telling().unwrap();
+    let [Told::Recovered(Recovered::RolledBack { why, .. })] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((why.as_str(), site.now()), ("not confirmed in 0 s", network(OLD)));
+}
+
+/// However long it may wait for a word, a program that hangs while it makes a change is ended soon.
+#[test]
+fn the_time_to_make_a_change_is_not_the_time_to_confirm_it() {
+    let site = Site::new();
+    let mut pending = cut_short(&site, Stage::Confirmed);
+    pending.begin_again(&site.places(), "").unwrap();
+    let day = Some(Duration::from_secs(86_400));
+    let waits = super::pending::Beginning {
+        id: pending.id,
+        namespace: pending.namespace,
+        what: pending.what,
+        undoes: None,
+        confirm: day,
+        before: pending.before,
+        read_at: pending.read_at,
+        wanted: pending.wanted,
+        declared: [None, None],
+        files: Vec::new(),
+        gives_back: Vec::new(),
+    };
+    let Stage::Applying { until } = Pending::begin(waits).stage else { panic!("it is not made yet") };
+    assert!(until < clock::since_boot() + Duration::from_secs(3600));
 }
 
 /// A disk without room, stood in for by a directory where the history's files are to be.

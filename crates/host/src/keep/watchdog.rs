@@ -26,9 +26,14 @@ use crate::{Error, Result};
 /// What it says once it watches.
 const READY: &[u8] = b"ready\n";
 /// How long it may take to say so. systemd-run asks over D-Bus, which may not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it tries to take a change back that the network does not let go, a second apart.
-const TRIES: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long another `llano host` may go on when a change has to be taken back: it may be one that writes to a terminal
+/// which is stopped.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often it looks whether that one is done.
+const LOOK: Duration = Duration::from_millis(200);
+/// Longest time between two tries to take a change back that the network does not let go.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How the watchdog is started: our own program with the arguments that make it one.
 #[derive(Clone, Debug)]
@@ -149,8 +154,17 @@ impl Watchdog {
         Ok(Ears { notify, timer, author: self.author.open() })
     }
 
+    /// What every command does with what it finds; who has the lock, when somebody has.
+    fn take_back<M: Machinery>(
+        &self,
+        machinery: &mut dyn FnMut() -> Result<M>,
+    ) -> Result<std::result::Result<(), Option<Process>>> {
+        let opened = Keeper::open_or_holder(self.places.clone(), machinery()?, &mut |_| {})?;
+        Ok(opened.map(drop))
+    }
+
     fn watch<M: Machinery>(&self, ears: &mut Ears, machinery: &mut dyn FnMut() -> Result<M>) -> Result<()> {
-        let (mut seen, mut tries) = (false, 0);
+        let (mut seen, mut pause, mut busy_since) = (false, Duration::from_secs(1), None);
         loop {
             let pending = Pending::read(&self.places).ok().flatten();
             let Some(pending) = pending.filter(|pending| pending.id == self.change) else {
@@ -163,7 +177,9 @@ impl Watchdog {
             };
             seen = true;
             let now = clock::since_boot();
-            match (pending.stage, &ears.author) {
+            // Who takes it back has put its own name there.
+            let author = ears.author.as_ref().filter(|_| pending.author == Some(self.author));
+            match (pending.stage, author) {
                 (Stage::Waiting { until }, _) if now < until => ears.wait(Some(until))?,
                 (Stage::Applying { until }, Some(_)) if now < until => ears.wait(Some(until))?,
                 (Stage::Confirmed, Some(_)) => ears.wait(None)?,
@@ -172,24 +188,42 @@ impl Watchdog {
                     let _ = pidfd_send_signal(author, Signal::KILL);
                     ears.wait(None)?;
                 }
-                _ => {
-                    let taken_back = machinery()
-                        .and_then(|machinery| Keeper::open(self.places.clone(), machinery, &mut |_| {}))
-                        .map(drop);
-                    if let Err(error) = taken_back {
-                        tries += 1;
-                        if tries == TRIES {
-                            return Err(error);
+                (stage, _) => match self.take_back(machinery) {
+                    Ok(Ok(())) => busy_since = None,
+                    Ok(Err(holder)) => {
+                        let since = *busy_since.get_or_insert(now);
+                        // One that takes the change back has the time that it wrote down.
+                        let until = match stage {
+                            Stage::Applying { until } => until.max(since + GRACE),
+                            Stage::Waiting { .. } => since + GRACE,
+                            Stage::Confirmed => Duration::MAX,
+                        };
+                        if now >= until
+                            && let Some(holder) = holder.and_then(Process::open)
+                        {
+                            let _ = pidfd_send_signal(&holder, Signal::KILL);
                         }
-                        ears.wait(Some(clock::since_boot() + Duration::from_secs(1)))?;
+                        ears.rest(LOOK)?;
                     }
-                }
+                    // Somebody may be cut off from this host until it succeeds.
+                    Err(_) => {
+                        busy_since = None;
+                        ears.rest(pause)?;
+                        pause = (pause * 2).min(LONGEST_PAUSE);
+                    }
+                },
             }
         }
     }
 }
 
 impl Ears {
+    /// As [`Ears::wait`], deaf to what was written until now, which may have been ourselves.
+    fn rest(&mut self, time: Duration) -> Result<()> {
+        drain(self.notify.as_fd());
+        self.wait(Some(clock::since_boot() + time))
+    }
+
     /// Sleeps until the author has died, a record has changed, or this time since boot has come.
     fn wait(&mut self, until: Option<Duration>) -> Result<()> {
         let failed = |errno: Errno| Error::Watchdog { reason: errno.to_string() };

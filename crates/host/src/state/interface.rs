@@ -183,10 +183,10 @@ impl LinkAggregation {
             self.options.primary.take_if(|primary| !stays(primary));
             return;
         };
-        let before = ports.clone();
         ports.retain(|port| stays(port));
         let ports = &*ports;
-        self.options.primary.take_if(|primary| before.contains(primary) && !ports.contains(primary));
+        // An empty one says that there is none.
+        self.options.primary.take_if(|primary| !primary.is_empty() && !ports.contains(primary));
     }
 }
 
