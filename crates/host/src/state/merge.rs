@@ -76,7 +76,8 @@ impl State {
                 return Err(Error::key(path, format!("{mac} is no interface's here")));
             };
             names.insert(interface.name.clone(), found.clone());
-            interface.mac_address = None;
+            // It is found: from here on it goes by its name.
+            (interface.identifier, interface.mac_address) = (None, None);
         }
         let mend = |name: &mut String| {
             if let Some(found) = names.get(name) {
@@ -85,13 +86,18 @@ impl State {
         };
         for interface in &mut state.interfaces {
             mend(&mut interface.name);
-            interface.link_aggregation.iter_mut().flat_map(|bond| &mut bond.port).flatten().for_each(mend);
+            interface.controller.iter_mut().for_each(mend);
+            if let Some(bond) = &mut interface.link_aggregation {
+                bond.port.iter_mut().flatten().for_each(mend);
+                bond.options.primary.iter_mut().for_each(mend);
+            }
             interface.vlan.iter_mut().for_each(|vlan| vlan.base_iface.iter_mut().for_each(mend));
             interface.mac_vlan.iter_mut().for_each(|macvlan| macvlan.base_iface.iter_mut().for_each(mend));
             interface.mac_vtap.iter_mut().for_each(|macvlan| macvlan.base_iface.iter_mut().for_each(mend));
             interface.copy_mac_from.iter_mut().for_each(mend);
         }
         state.routes.config.iter_mut().for_each(|route| route.next_hop_interface.iter_mut().for_each(mend));
+        state.route_rules.config.iter_mut().for_each(|rule| rule.iif.iter_mut().for_each(mend));
         state.check()?;
         Ok(state)
     }

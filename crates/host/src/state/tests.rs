@@ -6,6 +6,8 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
+use kernel::MacAddr;
+
 use crate::{Kind, Network};
 
 fn refused(yaml: &str) -> String {
@@ -144,6 +146,10 @@ fn what_cannot_be_planned_says_so() {
         (
             "interfaces: [{name: v, type: vlan, vlan: {base-iface: w, id: 3}}, {name: w, type: vlan, vlan: {base-iface: v, id: 3}}]",
             "hangs on itself",
+        ),
+        (
+            "interfaces: [{name: d, mtu: 1400}, {name: b, type: bond, link-aggregation: {mode: balance-rr, port: [d]}}]",
+            "interfaces[d].mtu is 1400, but a port has its bond's, and b has 1500",
         ),
         (
             "interfaces: [{name: b, type: bond, link-aggregation: {mode: balance-rr, port: [y]}}]",
@@ -393,4 +399,33 @@ proptest! {
         twice.overlay(&state);
         prop_assert_eq!(twice, state);
     }
+}
+
+/// A NIC that is found by its MAC, whatever it is called here.
+#[test]
+fn a_nic_is_found_by_its_mac() {
+    let bare = State::parse("interfaces: [{name: enp3s0, type: dummy, mtu: 1500}]").unwrap();
+    let mut network = bare.wanted(&Network::default()).unwrap().network;
+    let nic = network.links.get_mut("enp3s0").unwrap();
+    (nic.kind, nic.permanent_mac) = (Kind::Physical, Some(MacAddr([2, 0, 0, 0, 0, 1])));
+    let yaml = |mac: &str| {
+        format!(
+            "interfaces:
+- {{ name: uplink, identifier: mac-address, mac-address: '{mac}', mtu: 1400 }}
+- {{ name: bond0, type: bond, mtu: 1400, link-aggregation: {{ mode: active-backup, options: {{ primary: uplink }}, port: [uplink] }} }}
+route-rules: {{ config: [ {{ family: ipv4, iif: uplink, route-table: 100, priority: 7 }} ] }}"
+        )
+    };
+    let state = State::parse(&yaml("02:00:00:00:00:01")).unwrap();
+    let wanted = state.wanted(&network).unwrap().network;
+    let found = &wanted.links["enp3s0"];
+    assert_eq!((found.mtu, found.controller.as_deref()), (1400, Some("bond0")));
+    assert!(!wanted.links.contains_key("uplink"));
+    assert!(
+        matches!(&wanted.links["bond0"].kind, Kind::Bond(bond) if bond.primary.as_deref() == Some("enp3s0"))
+    );
+    assert_eq!(wanted.rules[0].iif.as_deref(), Some("enp3s0"));
+    assert_eq!(State::parse(&state.to_yaml()).unwrap(), state, "it is declared as it was said");
+    let other = State::parse(&yaml("02:00:00:00:00:02")).unwrap().wanted(&network).unwrap_err();
+    assert!(other.to_string().contains("is no interface's here"), "{other}");
 }

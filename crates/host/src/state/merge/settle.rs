@@ -286,15 +286,15 @@ impl Merge<'_> {
         if let Some((bond, above)) = link.controller.as_ref().and_then(|bond| Some((bond, links.get(bond)?)))
             && matches!(above.kind, Kind::Bond(_))
         {
-            if let Some(mtu) = declared(name).filter(|mtu| above.mtu != 0 && *mtu != above.mtu) {
+            // A bond that is new and of which none is declared gets the kernel's.
+            let mtu = if above.mtu == 0 { ETHERNET_MTU } else { above.mtu };
+            if let Some(said) = declared(name).filter(|said| *said != mtu) {
                 let what = format!(
-                    "is {mtu}, but a port has its bond's, and {bond} has {}: declare it of {bond}",
-                    above.mtu
+                    "is {said}, but a port has its bond's, and {bond} has {mtu}: declare it of {bond}"
                 );
                 return Err(Error::key(format!("{}.mtu", keys_of(name)), what));
             }
             // What is on the port hears of it.
-            let mtu = if above.mtu == 0 { ETHERNET_MTU } else { above.mtu };
             if let Some(link) = self.wanted.network.links.get_mut(name) {
                 link.mtu = mtu;
             }
