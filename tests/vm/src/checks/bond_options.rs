@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use host::state::{BOND_OPTIONS, BondMode};
 use host::{Network, State, Wanted};
 use kernel::Netlink;
+use kernel::uapi::IFLA_BOND_COUPLED_CONTROL;
 
 use super::Check;
 use crate::declare::{Applied, apply, undo};
@@ -96,7 +97,7 @@ const ROWS: [Row; 29] = [
         MONITOR,
         [("'02:00:00:00:00:77'", "02:00:00:00:00:77"), ("'02:00:00:00:00:78'", "02:00:00:00:00:78")],
     ),
-    row("coupled_control", AD, MONITOR, [("false", "off 0"), ("true", "on 1")]),
+    row("coupled_control", AD, MONITOR, [("false", "0"), ("true", "1")]),
     row("tlb_dynamic_lb", "balance-tlb", MONITOR, [("false", "0"), ("true", "1")]),
     row("tlb_dynamic_lb", "balance-alb", MONITOR, [("false", "0"), ("true", "1")]),
 ];
@@ -121,8 +122,13 @@ fn bond(mode: &str, options: &str) -> String {
     )
 }
 
-/// As the bonding driver shows it; `ns_ip6_target` has no file of its own.
+/// As the bonding driver shows it; `ns_ip6_target` has no file of its own, and `coupled_control` none at all.
 fn shown(file: &str) -> Result<String> {
+    if file == "coupled_control" {
+        let link = Netlink::open()?.link_by_name("b")?.context("no bond")?;
+        let kernel::LinkKind::Bond(bond) = link.kind else { bail!("{:?}", link.kind) };
+        return Ok(bond.number(IFLA_BOND_COUPLED_CONTROL).context("not told")?.to_string());
+    }
     if file.is_empty() {
         let all = std::fs::read_to_string("/proc/net/bonding/b")?;
         let line = all.lines().find(|line| line.starts_with("NS IPv6 target")).unwrap_or_default();
