@@ -41,7 +41,7 @@ fn interface(network: &Network, name: &str, link: &Link) -> Interface {
         state: Some(if link.up { InterfaceState::Up } else { InterfaceState::Down }),
         description: link.alias.clone(),
         mac_address: link.mac.filter(|mac| !mac.is_zero() && link.kind != Kind::Loopback),
-        mtu: Some(link.mtu).filter(|_| link.kind != Kind::Loopback),
+        mtu: Some(link.mtu).filter(|mtu| *mtu != 0 && link.kind != Kind::Loopback),
         accept_all_mac_addresses: Some(link.promiscuous),
         controller: link.controller.clone(),
         ..Interface::default()
