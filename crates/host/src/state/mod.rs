@@ -115,8 +115,11 @@ impl State {
     fn without_ports_of(&mut self, newer: &Interface) {
         let Some(ports) = newer.ports() else { return };
         for old in self.interfaces.iter_mut().filter(|old| old.name != newer.name) {
-            if let Some(list) = old.link_aggregation.as_mut().and_then(|bond| bond.port.as_mut()) {
+            if let Some(bond) = &mut old.link_aggregation
+                && let Some(list) = &mut bond.port
+            {
                 list.retain(|port| !ports.contains(port));
+                bond.options.primary.take_if(|primary| ports.contains(primary));
             }
             if ports.contains(&old.name) {
                 (old.ipv4, old.ipv6, old.mac_address, old.copy_mac_from, old.mtu) =
