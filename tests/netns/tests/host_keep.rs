@@ -965,11 +965,24 @@ fn a_leased_address_is_not_taken() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in
-        ["apply", "show", "diff", "confirm", "undo", "history", "enable", "disable", "boot", "owners"]
-    {
+    let commands = [
+        "apply",
+        "show",
+        "diff",
+        "confirm",
+        "undo",
+        "history",
+        "enable",
+        "disable",
+        "boot",
+        "owners",
+        "access on",
+        "access off",
+        "access status",
+    ];
+    for command in commands {
         let llano = bin_dir().join("llano");
-        let output = Command::new(llano).args(["host", command, "--help"]).output().unwrap();
+        let output = Command::new(llano).arg("host").args(command.split(' ')).arg("--help").output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
         assert!(
             help.contains(&format!("llano host {command}")) && help.contains("Example"),
