@@ -36,6 +36,8 @@ pub(crate) struct Plugin {
     pub(crate) in_container: bool,
     pub(crate) mode: Option<String>,
     pub(crate) mtu: Option<i64>,
+    /// The VLAN of one of type vlan.
+    pub(crate) vlan: Option<u16>,
     /// host-local's ranges and where their leases are.
     pub(crate) ranges: Vec<RangeSet>,
     pub(crate) leases: Option<PathBuf>,
@@ -123,6 +125,7 @@ fn parse_plugin(plugin: &Map<String, Value>) -> Result<Plugin, String> {
         in_container: plugin.get("linkInContainer").and_then(Value::as_bool) == Some(true),
         mode: text("mode").map(str::to_owned),
         mtu: plugin.get("mtu").and_then(Value::as_i64).filter(|mtu| *mtu > 0),
+        vlan: vlan(plugin, &kind)?,
         ranges: Vec::new(),
         leases: None,
         gateways: gateways(plugin),
@@ -134,6 +137,15 @@ fn parse_plugin(plugin: &Map<String, Value>) -> Result<Plugin, String> {
         ours(plugin, &mut parsed)?;
     }
     Ok(parsed)
+}
+
+/// The VLAN that a plugin of type vlan puts containers on; without `vlanId` the reference takes 0.
+fn vlan(plugin: &Map<String, Value>, kind: &str) -> Result<Option<u16>, String> {
+    let Some(id) = plugin.get("vlanId").filter(|_| kind == "vlan") else {
+        return Ok((kind == "vlan").then_some(0));
+    };
+    let allowed = id.as_u64().and_then(|id| u16::try_from(id).ok()).filter(|id| *id <= 4094);
+    allowed.map(Some).ok_or_else(|| format!("vlanId is {id}, allowed are 0 to 4094"))
 }
 
 /// Parses with the very code that an ADD would.
@@ -208,6 +220,7 @@ mod tests {
             (r#"{"name":"a","type":"x"}"#, true, "plugins"),
             (r#"{"name":"a","plugins":[]}"#, true, "plugins"),
             (r#"{"name":"a","cniVersion":"1.0.0","type":"macvlan","mode":"brigde"}"#, false, "brigde"),
+            (r#"{"name":"a","cniVersion":"1.0.0","type":"vlan","vlanId":5000}"#, false, "4094"),
             (r#"{"name":"a","cniVersion":"7.0.0","plugins":[{"type":"macvlan"}]}"#, true, "7.0.0"),
         ] {
             let error = parse(text, list).unwrap_err();

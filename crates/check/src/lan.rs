@@ -8,8 +8,9 @@ use kernel::arp::{self, ArpOperation, ArpPacket};
 use kernel::ndp::{self, NdpPacket};
 use kernel::{
     BpfInsn, Change, Link, LinkKind, MacAddr, Macvlan, MacvlanMode, NetNs, Netlink, NewLink, PacketSocket,
-    SetLink, sysctl,
+    SetLink, Vlan, VlanProtocol, sysctl,
 };
+use topology::{Node, Topology};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -20,11 +21,14 @@ const PACE: Duration = Duration::from_millis(4);
 const PATIENCE: Duration = Duration::from_millis(300);
 const ROUNDS: usize = 3;
 
+/// What a link of ours is called.
+const NAME: &str = "probe";
+
 /// Who asks on a LAN.
 pub(crate) struct Station {
     socket: PacketSocket,
     mac: MacAddr,
-    /// A macvlan of ours in a scratch namespace, deleted at the end.
+    /// A link of ours in a scratch namespace, deleted at the end.
     scratch: Option<Netlink>,
 }
 
@@ -34,24 +38,50 @@ pub(crate) type Answers = BTreeMap<IpAddr, BTreeSet<MacAddr>>;
 impl Station {
     /// The interface itself, with its own MAC.
     pub(crate) fn own(context: &Context, link: &Link) -> Result<Self> {
+        Self::at(&context.netns, link)
+    }
+
+    /// An interface of any namespace, with its own MAC.
+    fn at(netns: &NetNs, link: &Link) -> Result<Self> {
         let mac =
             link.mac.ok_or_else(|| Error::NoInterface { name: format!("with a MAC: {}", link.name) })?;
-        let socket = context.netns.run(|| open(link.index))??;
+        let socket = netns.run(|| open(link.index))??;
         Ok(Self { socket, mac, scratch: None })
+    }
+
+    /// A VLAN of the interface, with the interface's MAC: the link there is, of the host or of a container, else one of
+    /// ours in a namespace of its own.
+    pub(crate) fn vlan(context: &Context, link: &Link, id: u16) -> Result<Self> {
+        let topology = Topology::read().map_err(Error::Topology)?;
+        let here = topology.namespaces.iter().find(|namespace| namespace.is_current);
+        let parent = here.and_then(|here| topology.find(here.id, &link.name));
+        let is_it = |node: &&Node| matches!(&node.link.kind, LinkKind::Vlan(vlan) if vlan.id == id && vlan.protocol == VlanProtocol::Ieee8021Q);
+        let there = parent.and_then(|parent| topology.children_of(parent.id).find(is_it));
+        if let Some(node) = there {
+            let netns = topology.namespace_of(node).open().map_err(Error::Topology)?;
+            return Self::at(&netns, &node.link);
+        }
+        Self::scratch(context, link, LinkKind::Vlan(Vlan::new(id)), None)
     }
 
     /// A macvlan on the interface, with a MAC that the LAN has never seen, in a namespace of its own: as a container.
     pub(crate) fn foreign(context: &Context, link: &Link) -> Result<Self> {
-        const NAME: &str = "probe";
-        let mac = MacAddr::random()?;
+        let kind = LinkKind::Macvlan(Macvlan::new(MacvlanMode::Bridge));
+        Self::scratch(context, link, kind, Some(MacAddr::random()?))
+    }
+
+    /// A link on the interface, in a scratch namespace.
+    fn scratch(context: &Context, link: &Link, kind: LinkKind, mac: Option<MacAddr>) -> Result<Self> {
         let netns = NetNs::scratch()?;
-        let mut child = NewLink::new(NAME, LinkKind::Macvlan(Macvlan::new(MacvlanMode::Bridge)));
+        let mut child = NewLink::new(NAME, kind);
         child.parent = Some(link.index);
-        child.mac = Some(mac);
+        child.mac = mac;
         child.netns = Some(netns.clone());
         Netlink::open_in(&context.netns)?.apply(&Change::AddLink(child))?;
         let mut netlink = Netlink::open_in(&netns)?;
-        let index = netlink.link_by_name(NAME)?.map_or(0, |link| link.index);
+        let made = netlink.link_by_name(NAME)?;
+        let none = || Error::NoInterface { name: NAME.to_owned() };
+        let (index, mac) = made.and_then(|made| Some((made.index, made.mac?))).ok_or_else(none)?;
         // It says nothing of its own accord. A kernel without IPv6 has no such setting.
         let _ = netns.run(|| sysctl::write("net/ipv6/conf/probe/disable_ipv6", "1"))?;
         netlink.apply(&Change::SetLink { index, set: SetLink::up() })?;
@@ -117,7 +147,7 @@ impl Drop for Station {
     fn drop(&mut self) {
         if let Some(netlink) = &mut self.scratch {
             // The namespace, which ends now, would take it along a moment later.
-            let _ = netlink.apply(&Change::DeleteLinkByName("probe".to_owned()));
+            let _ = netlink.apply(&Change::DeleteLinkByName(NAME.to_owned()));
         }
     }
 }

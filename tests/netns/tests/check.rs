@@ -433,3 +433,33 @@ fn strict_makes_a_warning_count() {
     assert_eq!(check(host, &[], &["interfaces"]).0, Some(0));
     assert_eq!(check(host, &[], &["interfaces", "--strict"]).0, Some(1));
 }
+
+/// A network of type vlan has no interface of its own on the host: its VLAN is asked from one that is made for it.
+#[test]
+fn a_vlan_is_asked_without_an_interface_of_its_own() {
+    let lab = healthy();
+    let host = lab.host("host1").unwrap();
+    let config = r#"ln -s $LLANO_CNI /opt/cni/bin/vlan
+cat > /etc/cni/net.d/20-tagged.conf <<END
+{"cniVersion": "1.0.0", "name": "tagged", "type": "vlan", "master": "eth0", "vlanId": 5,
+ "ipam": {"type": "host-local", "subnet": "10.5.0.0/24", "rangeEnd": "10.5.0.9", "gateway": "10.5.0.254"}}
+END"#;
+    break_it(&lab, "host1", config);
+    let (_, report) = check(host, &[], &["kernel", "switch"]);
+    let of = |id: &str, word: &str| {
+        let mut all = findings(&report).iter().filter(|finding| finding["id"] == id);
+        let found = all.find(|finding| finding["summary"].as_str().unwrap().contains(word));
+        found.unwrap_or_else(|| panic!("{id}: {word}: {report:#}")).clone()
+    };
+    if of("vlan", "802.1Q")["status"] == "ok" {
+        assert_eq!(of("gateways", "does not answer on VLAN 5 of eth0")["status"], "fail");
+        assert_eq!(of("duplicates", "nobody on VLAN 5 of eth0")["status"], "ok");
+    } else {
+        for id in ["gateways", "duplicates"] {
+            let skipped = of(id, "VLAN 5 of eth0: cannot ask: this kernel has no 802.1Q");
+            assert_eq!(skipped["status"], "skip");
+        }
+    }
+    let links = String::from_utf8(shell(host, "ip -o link").output().unwrap().stdout).unwrap();
+    assert_eq!(links.lines().count(), 2, "something stayed: {links}");
+}

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 
 use ipam::RangeSet;
 use kernel::uapi::{NUD_PERMANENT, NUD_REACHABLE, NUD_STALE};
-use kernel::{Link, MacAddr, Netlink};
+use kernel::{Errno, Link, MacAddr, Netlink};
 
 use crate::conf::{Network, Plugin};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::finding::Finding;
-use crate::lan::Station;
+use crate::lan::{Answers, Station};
 
 /// Most addresses of one network that are asked for, which takes some seconds; those that would be given next.
 const MOST: usize = 256;
@@ -154,40 +154,69 @@ fn join(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// Where containers of a network hear each other: an interface, or a VLAN of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Segment {
+    master: String,
+    vlan: Option<u16>,
+}
+
+impl std::fmt::Display for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.vlan {
+            Some(id) => write!(f, "VLAN {id} of {}", self.master),
+            None => f.write_str(&self.master),
+        }
+    }
+}
+
+impl Segment {
+    /// Who answers, or why nobody could be asked.
+    fn ask(&self, context: &Context, link: &Link, targets: &[IpAddr]) -> Result<Answers, String> {
+        let station = match self.vlan {
+            Some(id) => Station::vlan(context, link, id),
+            None => Station::own(context, link),
+        };
+        station.and_then(|station| station.ask(targets)).map_err(|error| match error {
+            Error::Kernel(error) if self.vlan.is_some() && error.errno() == Some(Errno::OPNOTSUPP) => {
+                format!("{self}: cannot ask: this kernel has no 802.1Q (see the check vlan)")
+            }
+            error => format!("{self}: cannot ask: {error}"),
+        })
+    }
+}
+
 pub(crate) fn gateways(context: &Context) -> Result<Vec<Finding>> {
     // Each interface is asked once, whoever names it.
-    let mut wanted: BTreeMap<String, BTreeMap<IpAddr, String>> = BTreeMap::new();
+    let mut wanted: BTreeMap<Segment, BTreeMap<IpAddr, String>> = BTreeMap::new();
     let mut findings = Vec::new();
     for (network, plugin, master) in context.uses() {
-        if plugin.kind == "vlan" {
-            let why = format!("network {}: its VLAN has no interface on this host to ask from", network.name);
-            findings.push(Finding::skip(why).of(&network.name));
-            continue;
-        }
+        let segment = Segment { master, vlan: plugin.vlan };
         for gateway in &plugin.gateways {
             let who = format!("network {}", network.name);
-            wanted.entry(master.clone()).or_default().entry(*gateway).or_insert(who);
+            wanted.entry(segment.clone()).or_default().entry(*gateway).or_insert(who);
         }
     }
     for link in context.links.iter().filter(|link| link.is_up() && link.mac.is_some()) {
         for gateway in context.default_gateways(link) {
             let who = "the host's default route".to_owned();
-            wanted.entry(link.name.clone()).or_default().entry(gateway).or_insert(who);
+            let segment = Segment { master: link.name.clone(), vlan: None };
+            wanted.entry(segment).or_default().entry(gateway).or_insert(who);
         }
     }
-    for (master, gateways) in wanted {
-        let Some(link) = context.link(&master) else { continue };
+    for (segment, gateways) in wanted {
+        let Some(link) = context.link(&segment.master) else { continue };
         let targets: Vec<IpAddr> = gateways.keys().copied().collect();
-        let answers = match Station::own(context, link).and_then(|station| station.ask(&targets)) {
+        let answers = match segment.ask(context, link, &targets) {
             Ok(answers) => answers,
-            Err(error) => {
-                findings.push(Finding::skip(format!("{master}: cannot ask: {error}")).of(&master));
+            Err(why) => {
+                findings.push(Finding::skip(why).of(&segment.master));
                 continue;
             }
         };
         for (gateway, who) in gateways {
             let own = context.addresses.iter().any(|address| address.net.addr() == gateway);
-            findings.push(of_gateway(gateway, &master, &who, own, answers.get(&gateway)));
+            findings.push(of_gateway(gateway, &segment.to_string(), &who, own, answers.get(&gateway)));
         }
     }
     if findings.is_empty() {
@@ -226,21 +255,19 @@ fn of_gateway(
 pub(crate) fn duplicates(context: &Context) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (network, plugin, master) in context.uses() {
-        let (false, Some(link)) = (plugin.ranges.is_empty() || plugin.kind == "vlan", context.link(&master))
-        else {
-            continue;
-        };
+        let (false, Some(link)) = (plugin.ranges.is_empty(), context.link(&master)) else { continue };
+        let segment = Segment { master, vlan: plugin.vlan };
         let (targets, all) = next(context, plugin);
         let asked = if all {
             format!("{} free addresses", targets.len())
         } else {
             format!("the next {} addresses", targets.len())
         };
-        match Station::own(context, link).and_then(|station| station.ask(&targets)) {
-            Ok(answers) => findings.extend(of_answers(network, plugin, &master, &asked, answers)),
-            Err(error) => {
-                findings.push(Finding::skip(format!("{master}: cannot ask: {error}")).of(&network.name))
+        match segment.ask(context, link, &targets) {
+            Ok(answers) => {
+                findings.extend(of_answers(network, plugin, &segment.to_string(), &asked, answers));
             }
+            Err(why) => findings.push(Finding::skip(why).of(&network.name)),
         }
     }
     if findings.is_empty() {
@@ -273,7 +300,7 @@ fn of_answers(
     plugin: &Plugin,
     master: &str,
     asked: &str,
-    answers: crate::lan::Answers,
+    answers: Answers,
 ) -> Vec<Finding> {
     if answers.is_empty() {
         return vec![
