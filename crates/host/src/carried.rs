@@ -22,6 +22,15 @@ impl Plan {
         self.steps.iter().any(|step| uprooted(step).is_some())
     }
 
+    /// What the containers of this host would lose by it.
+    ///
+    /// # Errors
+    /// When the host's namespaces cannot be read.
+    pub fn carried_here(&self) -> Result<Vec<Carried>> {
+        // Reading every namespace is worth it only then.
+        if self.uproots() { Ok(self.carried(&Topology::read()?)) } else { Ok(Vec::new()) }
+    }
+
     /// What other namespaces have on the links that the plan takes away or makes ports.
     pub fn carried(&self, topology: &Topology) -> Vec<Carried> {
         let mut carried = Vec::new();

@@ -950,6 +950,8 @@ fn a_leased_address_is_not_taken() {
     site.sh("ip addr add 10.8.0.5/24 dev eth1 valid_lft 600 preferred_lft 600");
     let file = site.file("mtu.yaml");
     std::fs::write(&file, "interfaces: [ { name: eth1, type: ethernet, mtu: 1400 } ]").unwrap();
+    let dry = site.ok(&["apply", &file, "--take", "--dry-run"]);
+    assert!(dry.contains("would refuse: systemd-networkd leases an address of eth1"), "{dry}");
     let refused = site.refused(&["apply", &file, "--take"]);
     assert!(
         refused.contains("systemd-networkd leases an address of eth1")
@@ -1010,4 +1012,59 @@ fn what_containers_hang_on_is_not_taken_away_unasked() {
     assert!(site.ok(&["apply", &file, "--dry-run"]).contains("would refuse: br9 carries lan9"));
     site.ok(&["apply", &file, "--lose-containers"]);
     assert!(!site.sh("ip -o link").contains("br9"));
+}
+
+/// Nor by undo.
+#[test]
+fn undo_does_not_take_away_unasked_what_containers_hang_on() {
+    let site = Site::new();
+    let container = site.host().container("web").unwrap();
+    let file = site.file("mtu.yaml");
+    std::fs::write(&file, "interfaces: [ { name: eth1, type: ethernet, mtu: 1400 } ]").unwrap();
+    site.ok(&["apply", &file]);
+    // The bridge stands in for a bond or a VLAN that the change made, which not every kernel has.
+    site.sh(
+        r#"sed -i 's/"affected":\["eth1"/"affected":["br9","eth1"/' /var/lib/llano/host/history/0001.json"#,
+    );
+    site.sh(&format!(
+        "ip link add br9 type bridge && ip link set br9 up && ip link add link br9 name lan9 netns {} type macvlan mode bridge",
+        container.path().display()
+    ));
+    let said = site.refused(&["undo"]);
+    assert!(said.contains("br9 carries lan9 of") && said.contains("--lose-containers"), "{said}");
+    assert!(site.sh("ip -o link").contains("br9"));
+    assert_eq!(site.json(&["undo", "--dry-run"])["containers"][0]["interface"], "lan9");
+    assert!(site.ok(&["undo", "--dry-run"]).contains("would refuse: br9 carries lan9"));
+    site.ok(&["undo", "--lose-containers"]);
+    assert!(!site.sh("ip -o link").contains("br9"));
+}
+
+/// A dry run says what apply would say, and nothing that is not so.
+#[test]
+fn a_dry_run_says_what_apply_would() {
+    let site = Site::new();
+    let file = site.file("as-is.yaml");
+    std::fs::write(&file, "interfaces: [ { name: eth1, type: ethernet, mtu: 1500 } ]").unwrap();
+    let said = site.ok(&["apply", &file, "--dry-run"]);
+    assert!(said.contains("it would be declared") && !said.contains("declared now"), "{said}");
+    assert_eq!(site.json(&["apply", &file, "--dry-run"])["declared"], false);
+    site.ok(&["apply", &file]);
+    assert_eq!(site.json(&["apply", &file, "--dry-run"])["declared"], true);
+
+    let wanted = site.file("wanted.yaml");
+    site.ok(&["apply", &wanted, "--confirm", "600"]);
+    std::fs::write(&file, "interfaces: [ { name: eth1, type: ethernet, mtu: 1400 } ]").unwrap();
+    let said = site.ok(&["apply", &file, "--dry-run"]);
+    assert!(said.contains("would refuse: ") && said.contains("waits to be confirmed"), "{said}");
+    site.ok(&["confirm"]);
+    site.ok(&["enable", "--program", "/usr/bin/llano"]);
+    let second =
+        "interfaces: [ { name: second, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } } ]";
+    std::fs::write(&file, second).unwrap();
+    let dry = site.json(&["apply", &file, "--dry-run"]);
+    assert_eq!(dry["refused"], serde_json::json!([]));
+    assert_eq!(dry["files"], serde_json::json!(["/etc/systemd/network/05-llano.link"]));
+    assert!(
+        site.ok(&["apply", &file, "--dry-run"]).contains("would write /etc/systemd/network/05-llano.link")
+    );
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::host::State;
-use ::host::carried::refuse;
+use ::host::carried::{Carried, refuse};
 use ::host::keep::{How, Outcome, Planned, declare, plan, words_for};
-use ::host::owner::{Subject, View};
+use ::host::owner::{Owner, Subject, View};
+use ::host::unit::Manifest;
 use anyhow::Context;
 use kernel::Netlink;
 use serde_json::json;
@@ -81,9 +82,16 @@ pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> 
     // What is written may have to wait for its reader, a pager or a terminal that is stopped: as long as a change waits to be
     // taken back in time that must not be with the lock.
     if dry_run {
+        let owners = planned.owners(&view, &subjects);
+        let seen = Seen {
+            waits: keeper.refuse_while_waiting().err(),
+            carried: planned.carried()?,
+            manifest: Manifest::read(keeper.places())?,
+            owners,
+        };
         drop(keeper);
         tell_warnings(&planned, &view, how);
-        return dry(&planned, how, &view, &subjects, out);
+        return dry(&planned, how, &view, seen, out);
     }
     if planned.is_nothing() {
         planned.refresh(&mut keeper)?;
@@ -95,7 +103,7 @@ pub(crate) fn change(state: &State, how: &How, dry_run: bool, out: &mut Out) -> 
     keeper.refuse_while_waiting()?;
     tell_warnings(&planned, &view, how);
     // Seen before it is done, not after: it may take a while. A reader who has gone does not decide what is done.
-    let _ = difference(&planned, out).and_then(|()| out.flush());
+    let _ = difference(&planned, false, out).and_then(|()| out.flush());
     let shown = planned.difference.clone();
     let outcome = declare(&mut keeper, planned, how, &view, &subjects, Some(&launcher()))?;
     drop(keeper);
@@ -120,36 +128,60 @@ fn tell_warnings(planned: &Planned, view: &View, how: &How) {
     }
 }
 
-fn dry(planned: &Planned, how: &How, view: &View, subjects: &[Subject], out: &mut Out) -> anyhow::Result<()> {
-    let owners = planned.owners(view, subjects);
-    let carried = planned.carried()?;
+/// What was looked at beside the network.
+struct Seen {
+    waits: Option<::host::Error>,
+    owners: Vec<Owner>,
+    carried: Vec<Carried>,
+    manifest: Manifest,
+}
+
+fn dry(planned: &Planned, how: &How, view: &View, seen: Seen, out: &mut Out) -> anyhow::Result<()> {
+    let Seen { waits, owners, carried, manifest } = seen;
+    let mut refusals: Vec<String> = Vec::new();
+    let mut files = Vec::new();
+    // Where nothing would be changed nothing is refused.
+    if !planned.is_nothing() {
+        let all = waits.into_iter().chain(planned.refusals(how, &owners, &carried));
+        refusals.extend(all.map(|error| error.to_string()));
+        // What cannot be kept off is refused above.
+        let written = planned.files(how, view, &owners, &manifest).unwrap_or_default();
+        files.extend(written.into_iter().filter(|file| !file.is_there()).map(|file| file.path));
+    }
     out.json(&json!({
         "dry_run": true,
         "difference": planned.difference,
         "steps": planned.plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "owners": owners,
         "containers": carried,
+        "declared": planned.is_declared,
+        "files": files,
+        "refused": refusals,
     }))?;
-    difference(planned, out)?;
+    difference(planned, true, out)?;
     for step in &planned.plan.steps {
         out.line(&format!("would {step}"))?;
     }
-    for owner in owners.iter().filter(|owner| !how.take || !owner.tool.can_be_kept_off()) {
-        out.painted(Colour::Bad, &format!("would refuse: {}", ::host::Error::owned(owner)))?;
+    for file in &files {
+        out.line(&format!("would write {}", file.display()))?;
     }
-    if let Err(error) = refuse(&carried) {
-        let would = if how.lose_containers { "said to go on though" } else { "would refuse:" };
-        out.painted(Colour::Bad, &format!("{would} {error}"))?;
+    for refusal in &refusals {
+        out.painted(Colour::Bad, &format!("would refuse: {refusal}"))?;
     }
-    Ok(())
+    match refuse(&carried) {
+        Err(error) if how.lose_containers => {
+            out.painted(Colour::Bad, &format!("said to go on though {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn difference(planned: &Planned, out: &mut Out) -> anyhow::Result<()> {
+fn difference(planned: &Planned, dry_run: bool, out: &mut Out) -> anyhow::Result<()> {
     if planned.difference.is_empty() {
-        return out.line(if planned.is_declared {
-            "Nothing would change."
-        } else {
-            "The network is so already; it is declared now."
+        return out.line(match (planned.is_declared, dry_run) {
+            (true, _) => "Nothing would change.",
+            (false, true) => "The network is so already; it would be declared.",
+            (false, false) => "The network is so already; it is declared now.",
         });
     }
     let text = planned.difference.to_string();

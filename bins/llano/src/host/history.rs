@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ::host::Here;
-use ::host::keep::{Fate, History, Keeper, Outcome, Places, Recovered, Told};
+use ::host::carried::refuse;
+use ::host::keep::{Fate, History, Keeper, Outcome, Places, Recovered, Told, Undoing};
 use serde_json::json;
 
 use super::{keeper, launcher, look_after_unfinished, say, tell};
@@ -28,6 +29,9 @@ pub(crate) struct Undo {
     /// Only say what would be undone
     #[arg(long)]
     dry_run: bool,
+    /// Go on though containers lose interfaces with a link that is removed or made again
+    #[arg(long)]
+    lose_containers: bool,
 }
 
 pub(crate) fn confirm(out: &mut Out) -> anyhow::Result<()> {
@@ -55,16 +59,12 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
         return out.json(&json!({ "undone": what }));
     }
     if args.dry_run {
-        let what = match keeper.waiting()? {
-            Some(pending) if args.number.is_none() => pending.what,
-            _ => {
-                let (number, entry) = keeper.held(args.number)?;
-                format!("change {number}, {}", entry.what)
-            }
+        let undoing = match keeper.waiting()? {
+            Some(pending) if args.number.is_none() => Err(pending.what),
+            _ => Ok(keeper.plan_undo(args.number)?),
         };
         drop(keeper);
-        out.json(&json!({ "would_undo": what }))?;
-        return out.line(&format!("would undo {what}"));
+        return dry(undoing, args.lose_containers, out);
     }
     // With a number it is refused as long as one waits.
     if args.number.is_none()
@@ -74,9 +74,12 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
         out.json(&json!({ "undone": what }))?;
         return out.line(&format!("{what} was not confirmed, and has been taken back"));
     }
-    let what = keeper.held(args.number)?.1.what;
-    let (number, outcome) =
-        keeper.undo(args.number, args.confirm.map(Duration::from_secs), Some(&launcher()))?;
+    let undoing = keeper.plan_undo(args.number)?;
+    if !args.lose_containers {
+        refuse(&undoing.carried()?)?;
+    }
+    let (number, what) = (undoing.number, undoing.what.clone());
+    let outcome = keeper.undo(undoing, args.confirm.map(Duration::from_secs), Some(&launcher()))?;
     drop(keeper);
     let waits = match outcome {
         Outcome::Confirmed(_) => None,
@@ -89,6 +92,30 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
             out.line(&format!("it comes back in {seconds} s unless you say: llano host confirm"))
         }
         None => Ok(()),
+    }
+}
+
+/// A change that waits is taken back by its own record; what is kept is planned.
+fn dry(undoing: Result<Undoing, String>, lose_containers: bool, out: &mut Out) -> anyhow::Result<()> {
+    let undoing = match undoing {
+        Ok(undoing) => undoing,
+        Err(what) => {
+            out.json(&json!({ "would_undo": what }))?;
+            return out.line(&format!("would undo {what}"));
+        }
+    };
+    let what = format!("change {}, {}", undoing.number, undoing.what);
+    let carried = undoing.carried()?;
+    let steps: Vec<String> = undoing.plan.steps.iter().map(ToString::to_string).collect();
+    out.json(&json!({ "would_undo": what, "steps": steps, "containers": carried }))?;
+    out.line(&format!("would undo {what}"))?;
+    steps.iter().try_for_each(|step| out.line(&format!("would {step}")))?;
+    match refuse(&carried) {
+        Err(error) => {
+            let would = if lose_containers { "said to go on though" } else { "would refuse:" };
+            out.painted(Colour::Bad, &format!("{would} {error}"))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use topology::Topology;
-
 use super::boot::without_missing;
 use super::{Change, Keeper, Launcher, Machinery, Outcome, declared_text};
 use crate::carried::{self, Carried};
@@ -141,14 +139,46 @@ impl Planned {
     /// # Errors
     /// When the host's namespaces cannot be read.
     pub fn carried(&self) -> Result<Vec<Carried>> {
-        // Reading every namespace is worth it only then.
-        if self.plan.uproots() { Ok(self.plan.carried(&Topology::read()?)) } else { Ok(Vec::new()) }
+        self.plan.carried_here()
     }
 
     /// Whether the interface would keep an IPv4 address that ends when nobody renews it.
     fn has_leased(&self, interface: &str) -> bool {
         let link = self.wanted.network.links.get(interface);
         link.is_some_and(|link| link.addresses.iter().any(|a| a.valid.is_some() && a.net.addr().is_ipv4()))
+    }
+
+    /// Why it would not be done, the first being what [`declare`] says.
+    pub fn refusals(&self, how: &How, owners: &[Owner], carried: &[Carried]) -> Vec<Error> {
+        let mut refusals = Vec::new();
+        let stays = |owner: &&Owner| !how.take || !owner.tool.can_be_kept_off();
+        refusals.extend(owners.iter().filter(stays).map(Error::owned));
+        if !how.lose_containers {
+            refusals.extend(carried::refuse(carried).err());
+        }
+        // What cannot be kept off, or is not to be, is said already.
+        let leased = owners.iter().filter(|owner| !stays(owner) && self.has_leased(&owner.interface));
+        refusals.extend(
+            leased.map(|owner| Error::Leased { interface: owner.interface.clone(), tool: owner.tool.name() }),
+        );
+        refusals
+    }
+
+    /// The files outside our own directories that go with it.
+    ///
+    /// # Errors
+    /// When a tool cannot be kept off.
+    pub fn files(&self, how: &How, view: &View, owners: &[Owner], manifest: &Manifest) -> Result<Vec<File>> {
+        let mut files = if how.take { taking(view, owners)?.files } else { Vec::new() };
+        let made = Made::of(&self.declared);
+        let permanent = host_files(&view.root, &made);
+        if permanent.iter().any(|file| manifest.has(&file.path)) || is_enabled(manifest) {
+            files.extend(permanent);
+        } else if view.root.join("run/udev/control").exists() {
+            // udev looks at a link as soon as it is there: what keeps it off must be there before.
+            files.extend(link_file(&view.root.join("run/systemd/network"), &made));
+        }
+        Ok(files)
     }
 
     /// What a person should know though it does not stop the change.
@@ -212,26 +242,13 @@ pub fn declare<M: Machinery>(
     watchdog: Option<&Launcher>,
 ) -> Result<Outcome> {
     let owners = planned.owners(view, subjects);
-    if let Some(owner) = owners.first().filter(|_| !how.take) {
-        return Err(Error::owned(owner));
+    let carried = if how.lose_containers { Vec::new() } else { planned.carried()? };
+    if let Some(refusal) = planned.refusals(how, &owners, &carried).into_iter().next() {
+        return Err(refusal);
     }
-    if !how.lose_containers {
-        carried::refuse(&planned.carried()?)?;
-    }
-    if let Some(owner) = owners.iter().find(|owner| planned.has_leased(&owner.interface)) {
-        return Err(Error::Leased { interface: owner.interface.clone(), tool: owner.tool.name() });
-    }
-    let mut files = if how.take { taking(view, &owners)?.files } else { Vec::new() };
-    let made = Made::of(&planned.declared);
     let places = keeper.places().clone();
     let mut manifest = Manifest::read(&places)?;
-    let permanent = host_files(&view.root, &made);
-    if permanent.iter().any(|file| manifest.has(&file.path)) || is_enabled(&manifest) {
-        files.extend(permanent);
-    } else if view.root.join("run/udev/control").exists() {
-        // udev looks at a link as soon as it is there: what keeps it off must be there before.
-        files.extend(link_file(&view.root.join("run/systemd/network"), &made));
-    }
+    let files = planned.files(how, view, &owners, &manifest)?;
     let lasting: Vec<_> = files.iter().filter(|file| !file.path.starts_with(view.root.join("run"))).collect();
     let replaced =
         lasting.into_iter().filter(|file| !file.is_there()).map(File::look).collect::<Result<Vec<_>>>()?;

@@ -9,8 +9,9 @@ use super::{
     Change, Entry, Fate, History, Launcher, Machinery, Outcome, Pending, Places, Process, Stage, clock,
     durable, restored,
 };
+use crate::carried::Carried;
 use crate::files::Replaced;
-use crate::{Error, Network, Result, Wanted};
+use crate::{Error, Network, Plan, Result, Wanted};
 
 /// What happens while one opens the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,32 @@ pub enum Recovered {
         /// Where it is now.
         aside: std::path::PathBuf,
     },
+}
+
+/// What it takes to undo a change and all later ones.
+#[derive(Clone, Debug)]
+pub struct Undoing {
+    /// The change's number.
+    pub number: u32,
+    /// The change, in a person's words.
+    pub what: String,
+    /// What would be done.
+    pub plan: Plan,
+    before: Network,
+    read_at: Duration,
+    wanted: Wanted,
+    declared_before: Option<String>,
+    gives_back: Vec<Replaced>,
+}
+
+impl Undoing {
+    /// What containers would lose.
+    ///
+    /// # Errors
+    /// When the host's namespaces cannot be read.
+    pub fn carried(&self) -> Result<Vec<Carried>> {
+        self.plan.carried_here()
+    }
 }
 
 /// Holds the lock on the records of a host.
@@ -157,16 +184,11 @@ impl<M: Machinery> Keeper<M> {
         self.carry_out(beginning, &written, watchdog)
     }
 
-    /// Takes back the change of that number and all later ones; the newest that holds without a number.
+    /// What it takes to take back the change of that number and all later ones; the newest that holds without a number.
     ///
     /// # Errors
-    /// [`Error::NothingToUndo`], [`Error::NoSuchChange`], [`Error::NotHeld`]; as [`Keeper::make`].
-    pub fn undo(
-        &mut self,
-        number: Option<u32>,
-        confirm: Option<Duration>,
-        watchdog: Option<&Launcher>,
-    ) -> Result<(u32, Outcome)> {
+    /// [`Error::Waits`], [`Error::NothingToUndo`], [`Error::NoSuchChange`], [`Error::NotHeld`]; when it cannot be planned.
+    pub fn plan_undo(&mut self, number: Option<u32>) -> Result<Undoing> {
         self.refuse_while_waiting()?;
         let (number, entry) = self.held(number)?;
         let before = self.machinery.read()?;
@@ -185,20 +207,37 @@ impl<M: Machinery> Keeper<M> {
             }
         }
         let wanted = restored(&before, &entry.before, &changed, entry.passed());
+        let plan = Plan::new(&before, &wanted)?;
+        let (what, declared_before) = (entry.what, entry.declared_before);
+        let read_at = clock::since_boot();
+        Ok(Undoing { number, what, plan, before, read_at, wanted, declared_before, gives_back })
+    }
+
+    /// Takes back what was planned.
+    ///
+    /// # Errors
+    /// As [`Keeper::make`].
+    pub fn undo(
+        &mut self,
+        undoing: Undoing,
+        confirm: Option<Duration>,
+        watchdog: Option<&Launcher>,
+    ) -> Result<Outcome> {
+        self.refuse_while_waiting()?;
         let beginning = Beginning {
             id: new_id(),
             namespace: self.machinery.namespace()?,
-            what: format!("undo of {number}, {}", entry.what),
-            undoes: Some(number),
+            what: format!("undo of {}, {}", undoing.number, undoing.what),
+            undoes: Some(undoing.number),
             confirm,
-            before,
-            read_at: clock::since_boot(),
-            wanted,
-            declared: [self.declared()?, entry.declared_before],
+            before: undoing.before,
+            read_at: undoing.read_at,
+            wanted: undoing.wanted,
+            declared: [self.declared()?, undoing.declared_before],
             files: Vec::new(),
-            gives_back,
+            gives_back: undoing.gives_back,
         };
-        self.carry_out(beginning, &[], watchdog).map(|outcome| (number, outcome))
+        self.carry_out(beginning, &[], watchdog)
     }
 
     /// The newest change that holds, or the one of that number if it holds.

@@ -29,7 +29,7 @@ pub use declare::{How, Planned, declare, declared_state, plan, words_for};
 pub use durable::write as write_durably;
 pub use history::{Entry, Fate, History, Numbered};
 pub(crate) use keeper::declared as declared_text;
-pub use keeper::{Keeper, Recovered, Told};
+pub use keeper::{Keeper, Recovered, Told, Undoing};
 pub use pending::{Pending, Stage};
 pub use places::Places;
 pub use process::Process;

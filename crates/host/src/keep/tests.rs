@@ -89,6 +89,13 @@ impl Site {
         Ok((keeper, told))
     }
 
+    fn undo(&self, number: Option<u32>) -> Result<(u32, Outcome)> {
+        let mut keeper = self.open();
+        let undoing = keeper.plan_undo(number)?;
+        let number = undoing.number;
+        keeper.undo(undoing, None, None).map(|outcome| (number, outcome))
+    }
+
     fn open(&self) -> Keeper<Model> {
         self.open_telling().unwrap().0
     }
@@ -133,16 +140,13 @@ fn a_change_is_kept_and_undone() {
     assert_eq!((site.now(), site.declared().as_deref()), (network(NEW), Some("first")));
     let outcome = site.open().make(change(site.now(), 1400, "second"), None).unwrap();
     assert_eq!(outcome, Outcome::Confirmed(2));
-    assert_eq!(site.open().undo(None, None, None).unwrap(), (2, Outcome::Confirmed(2)));
+    assert_eq!(site.undo(None).unwrap(), (2, Outcome::Confirmed(2)));
     assert_eq!((site.now(), site.declared().as_deref()), (network(NEW), Some("first")));
-    assert!(matches!(site.open().undo(Some(2), None, None), Err(Error::NotHeld { number: 2, .. })));
-    assert_eq!(site.open().undo(None, None, None).unwrap().0, 1);
+    assert!(matches!(site.undo(Some(2)), Err(Error::NotHeld { number: 2, .. })));
+    assert_eq!(site.undo(None).unwrap().0, 1);
     assert_eq!((site.now(), site.declared()), (network(OLD), None));
-    assert!(matches!(site.open().undo(None, None, None), Err(Error::NothingToUndo)));
-    assert!(matches!(
-        site.open().undo(Some(7), None, None),
-        Err(Error::NoSuchChange { number: 7, newest: Some(2) })
-    ));
+    assert!(matches!(site.undo(None), Err(Error::NothingToUndo)));
+    assert!(matches!(site.undo(Some(7)), Err(Error::NoSuchChange { number: 7, newest: Some(2) })));
     assert_eq!(site.fates(), [Fate::Undone, Fate::Undone]);
 }
 
@@ -152,7 +156,7 @@ fn an_older_change_is_undone_with_all_after_it() {
     for (mtu, name) in [(9000, "first"), (1400, "second"), (1300, "third")] {
         site.open().make(change(site.now(), mtu, name), None).unwrap();
     }
-    site.open().undo(Some(1), None, None).unwrap();
+    site.undo(Some(1)).unwrap();
     assert_eq!((site.now(), site.declared()), (network(OLD), None));
     assert_eq!(site.fates(), [Fate::Undone, Fate::Undone, Fate::Undone]);
 }
@@ -330,8 +334,8 @@ fn a_torn_entry_hides_no_other() {
     let places = site.places();
     let entries = History::of(&places).entries().unwrap();
     assert_eq!(entries.iter().map(|n| n.entry.is_ok()).collect::<Vec<_>>(), [true, true, false]);
-    assert_eq!(site.open().undo(None, None, None).unwrap().0, 2);
-    assert!(matches!(site.open().undo(Some(3), None, None), Err(Error::Record { .. })));
+    assert_eq!(site.undo(None).unwrap().0, 2);
+    assert!(matches!(site.undo(Some(3)), Err(Error::Record { .. })));
 }
 
 #[test]
