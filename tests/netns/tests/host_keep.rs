@@ -1068,3 +1068,44 @@ fn a_dry_run_says_what_apply_would() {
         site.ok(&["apply", &file, "--dry-run"]).contains("would write /etc/systemd/network/05-llano.link")
     );
 }
+
+/// What was written into host.yaml by hand is not lost by an undo.
+#[test]
+fn undo_keeps_a_host_yaml_that_was_edited() {
+    let site = Site::new();
+    site.ok(&["apply", &site.file("wanted.yaml")]);
+    site.sh("echo '# by hand' >> /etc/llano/host.yaml");
+    let edited = site.declared().unwrap();
+    let output = site.run(&["undo"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("/etc/llano/host.yaml was edited since the newest change"), "{said}");
+    assert_eq!((site.declared(), site.sh("cat /etc/llano/host.yaml.edited")), (None, edited));
+    site.sh("rm /etc/llano/host.yaml.edited");
+    site.ok(&["apply", &site.file("wanted.yaml")]);
+    let output = site.run(&["undo"]);
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("was edited"));
+    assert_eq!(site.sh("ls /etc/llano/host.yaml.edited 2>/dev/null || true"), "");
+}
+
+/// enable writes into the list of files that an apply writes into too: one after the other.
+#[test]
+fn enable_waits_for_an_apply() {
+    let site = Site::new();
+    let mut holder = site.host().command("sh").unwrap();
+    let script =
+        "mkdir -p /var/lib/llano/host; exec 9<> /var/lib/llano/host/lock; flock 9; echo held; read line";
+    let mut holder =
+        holder.args(["-ec", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut [0; 5]).unwrap();
+    let mut enable = site.command(&["enable", "--program", "/usr/bin/llano"]);
+    let mut enable = enable.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    let mut errors = std::io::BufReader::new(enable.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut errors, &mut said).unwrap();
+    assert_eq!(said, "llano: waiting for another llano host\n");
+    assert_eq!(site.sh("ls /var/lib/llano/host/files.json 2>/dev/null || true"), "");
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert!(enable.wait().unwrap().success());
+    assert!(!site.sh("ls /var/lib/llano/host/files.json").is_empty());
+}

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use ::host::State;
 use ::host::files::Content;
-use ::host::keep::Places;
+use ::host::keep::{Held, Places};
 use ::host::owner::{View, reload};
 use ::host::unit::{Enabling, Made, Manifest};
 use anyhow::Context;
 use serde_json::json;
 
-use super::look_after_unfinished;
+use super::{look_after_unfinished, tell};
 use crate::output::{Colour, Out};
 
 /// Have the declared network again after a reboot.
@@ -58,6 +58,7 @@ pub(crate) struct Disable {
 pub(crate) fn enable(args: &Enable, out: &mut Out) -> anyhow::Result<()> {
     look_after_unfinished();
     let places = Places::below(&args.root);
+    let held = hold(&places, &args.root, args.dry_run)?;
     let declared = declared(&places)?;
     let program = match &args.program {
         Some(program) => program.clone(),
@@ -65,8 +66,12 @@ pub(crate) fn enable(args: &Enable, out: &mut Out) -> anyhow::Result<()> {
     };
     let made = declared.as_ref().map(Made::of).unwrap_or_default();
     let plan = Enabling::plan(&args.root, &program, &made);
+    let written =
+        if args.dry_run { Vec::new() } else { Manifest::read(&places)?.write(&places, &plan.files)? };
+    // What is written to a terminal may have to wait.
+    drop(held);
     out.json(&json!({ "dry_run": args.dry_run, "files": plan.files, "by_hand": plan.by_hand }))?;
-    let written = if args.dry_run {
+    if args.dry_run {
         for file in &plan.files {
             let verb = if file.is_there() { "is there already:" } else { "would write" };
             out.painted(Colour::Strong, &format!("{verb} {}", file.path.display()))?;
@@ -75,14 +80,10 @@ pub(crate) fn enable(args: &Enable, out: &mut Out) -> anyhow::Result<()> {
                 Content::Link(to) => out.line(&format!("    a link to {}", to.display()))?,
             }
         }
-        Vec::new()
-    } else {
-        let written = Manifest::read(&places)?.write(&places, &plan.files)?;
-        for path in &written {
-            out.line(&format!("wrote {}", path.display()))?;
-        }
-        written
-    };
+    }
+    for path in &written {
+        out.line(&format!("wrote {}", path.display()))?;
+    }
     if let Some(by_hand) = &plan.by_hand {
         out.line("There is no systemd here. Have this called at boot, before containers are started:")?;
         out.line(&format!("    {}", by_hand.command))?;
@@ -110,8 +111,10 @@ pub(crate) fn enable(args: &Enable, out: &mut Out) -> anyhow::Result<()> {
 pub(crate) fn disable(args: &Disable, out: &mut Out) -> anyhow::Result<()> {
     look_after_unfinished();
     let places = Places::below(&args.root);
+    let held = hold(&places, &args.root, args.dry_run)?;
     let mut manifest = Manifest::read(&places)?;
     if args.dry_run {
+        drop(held);
         out.json(&json!({ "dry_run": true, "files": manifest.replaced }))?;
         for replaced in manifest.replaced.iter().rev() {
             let verb = match replaced.before {
@@ -122,6 +125,7 @@ pub(crate) fn disable(args: &Disable, out: &mut Out) -> anyhow::Result<()> {
         }
     } else {
         let done = manifest.put_back(&places)?;
+        drop(held);
         out.json(&json!({ "dry_run": false, "put_back": done }))?;
         for path in &done {
             out.line(&format!("gave back {}", path.display()))?;
@@ -132,6 +136,14 @@ pub(crate) fn disable(args: &Disable, out: &mut Out) -> anyhow::Result<()> {
         }
     }
     if manifest.replaced.is_empty() { out.line("Nothing was enabled.") } else { Ok(()) }
+}
+
+/// An apply notes in the same file what it writes. In a tree that is still being made nobody else is at work.
+fn hold(places: &Places, root: &Path, dry_run: bool) -> anyhow::Result<Option<Held>> {
+    if dry_run || root != Path::new("/") {
+        return Ok(None);
+    }
+    Ok(Some(Held::take(places, &mut tell)?))
 }
 
 fn declared(places: &Places) -> anyhow::Result<Option<State>> {

@@ -79,8 +79,17 @@ pub(crate) fn undo(args: &Undo, out: &mut Out) -> anyhow::Result<()> {
         refuse(&undoing.carried()?)?;
     }
     let (number, what) = (undoing.number, undoing.what.clone());
+    let edited = undoing.was_edited().then(|| Places::default().edited());
     let outcome = keeper.undo(undoing, args.confirm.map(Duration::from_secs), Some(&launcher()))?;
     drop(keeper);
+    if let Some(edited) = edited {
+        let declared = Places::default().declared();
+        say(&format!(
+            "llano: note: {} was edited since the newest change; what it held is in {}",
+            declared.display(),
+            edited.display()
+        ));
+    }
     let waits = match outcome {
         Outcome::Confirmed(_) => None,
         Outcome::Waiting(seconds) => Some(seconds),

@@ -68,9 +68,16 @@ pub struct Undoing {
     wanted: Wanted,
     declared_before: Option<String>,
     gives_back: Vec<Replaced>,
+    /// What is in `host.yaml` and was not written by a change.
+    by_hand: Option<String>,
 }
 
 impl Undoing {
+    /// Whether `host.yaml` was edited since the newest change: the undo keeps a copy of it.
+    pub fn was_edited(&self) -> bool {
+        self.by_hand.is_some()
+    }
+
     /// What containers would lose.
     ///
     /// # Errors
@@ -195,10 +202,12 @@ impl<M: Machinery> Keeper<M> {
         // Every change since then is taken back too: what any of them could touch.
         let mut changed = entry.wanted.clone();
         let mut gives_back = entry.files.clone();
+        let mut newest = entry.declared_after.clone();
         for later in History::of(&self.places).entries()? {
             let Ok(later_entry) = later.entry else { continue };
             if later.number > number && later_entry.fate == Fate::Confirmed {
                 gives_back.extend(later_entry.files);
+                newest = later_entry.declared_after;
                 changed.affected.extend(later_entry.wanted.affected);
                 changed.network.routes.extend(later_entry.wanted.network.routes);
                 changed.network.rules.extend(later_entry.wanted.network.rules);
@@ -210,7 +219,8 @@ impl<M: Machinery> Keeper<M> {
         let plan = Plan::new(&before, &wanted)?;
         let (what, declared_before) = (entry.what, entry.declared_before);
         let read_at = clock::since_boot();
-        Ok(Undoing { number, what, plan, before, read_at, wanted, declared_before, gives_back })
+        let by_hand = self.declared()?.filter(|text| newest.as_ref() != Some(text));
+        Ok(Undoing { number, what, plan, before, read_at, wanted, declared_before, gives_back, by_hand })
     }
 
     /// Takes back what was planned.
@@ -224,6 +234,9 @@ impl<M: Machinery> Keeper<M> {
         watchdog: Option<&Launcher>,
     ) -> Result<Outcome> {
         self.refuse_while_waiting()?;
+        if let Some(text) = &undoing.by_hand {
+            durable::write(&self.places.edited(), text.as_bytes())?;
+        }
         let beginning = Beginning {
             id: new_id(),
             namespace: self.machinery.namespace()?,

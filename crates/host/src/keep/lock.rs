@@ -60,6 +60,29 @@ impl Drop for Lock {
     }
 }
 
+/// Holds the records' lock without looking into them, for who only writes files that go with them.
+#[derive(Debug)]
+pub struct Held {
+    _lock: Lock,
+}
+
+impl Held {
+    /// Takes it, waiting for who has it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn take(places: &super::Places, told: &mut dyn FnMut(super::Told)) -> Result<Self> {
+        let lock = match Lock::try_take(&places.lock())? {
+            Ok(lock) => lock,
+            Err(holder) => {
+                told(super::Told::Busy { pid: holder.map(|holder| holder.pid) });
+                Lock::take(&places.lock())?
+            }
+        };
+        Ok(Self { _lock: lock })
+    }
+}
+
 fn open(path: &Path) -> Result<File> {
     path.parent().map_or(Ok(()), durable::make_dir)?;
     let mut options = OpenOptions::new();

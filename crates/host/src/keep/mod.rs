@@ -30,6 +30,7 @@ pub use durable::write as write_durably;
 pub use history::{Entry, Fate, History, Numbered};
 pub(crate) use keeper::declared as declared_text;
 pub use keeper::{Keeper, Recovered, Told, Undoing};
+pub use lock::Held;
 pub use pending::{Pending, Stage};
 pub use places::Places;
 pub use process::Process;

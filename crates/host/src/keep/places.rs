@@ -34,6 +34,11 @@ impl Places {
         self.etc.join("host.yaml")
     }
 
+    /// A `host.yaml` that was edited by hand and then undone.
+    pub fn edited(&self) -> PathBuf {
+        self.declared().with_extension("yaml.edited")
+    }
+
     /// The change that is being made or waits to be confirmed.
     pub fn pending(&self) -> PathBuf {
         self.var.join("pending.json")
