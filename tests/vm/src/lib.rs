@@ -11,6 +11,8 @@ pub mod partner;
 pub mod preflight;
 pub mod random;
 pub mod report;
+pub mod reseed;
 pub mod site;
 pub mod states;
 pub mod storm;
+mod sys;

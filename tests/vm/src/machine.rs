@@ -86,6 +86,9 @@ pub fn host_image() -> Result<Initramfs> {
     Ok(initramfs(&["llano", "llano-cni"])?.mount_disk("/disk").prepare(KEPT))
 }
 
+/// A shell command that prints what tells a boot from all others.
+pub const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
+
 /// Where a host keeps things, on the disk.
 const KEPT: &str = "for directory in /etc/llano /var/lib/llano; do
 mkdir -p /disk$directory $directory
@@ -104,15 +107,17 @@ pub fn snapshot(nics: Vec<Nic>, disk: &Disk) -> Result<Snapshot> {
 }
 
 /// A machine as after a boot, with this disk at `/disk` and what a host keeps on it. Its kernel has not seen the disk
-/// before, so nothing of it can be in memory.
+/// before, so nothing of it can be in memory. The identity of its boot and all other random numbers are its own.
 ///
 /// # Errors
 /// When it cannot be had, or the disk cannot be mounted.
 pub fn resume(snapshot: &Snapshot, disk: Disk) -> Result<Guest> {
     let mut guest = Guest::new(snapshot.resume(vec![disk])?);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let reseed = crate::reseed::command()?;
     guest.ok(&format!(
         "set -e
+         {reseed}
          date -s @{now} >/dev/null
          insmod /lib/modules/virtio_blk.ko
          mkdir -p /disk

@@ -1,12 +1,12 @@
 //! The program that runs inside the machine: `vm-guest GROUP…` runs the groups' checks and prints a line for each;
-//! `vm-guest pod …`, `partner …`, `storm …` and `collect …` are parts of tests that the host leads.
+//! `vm-guest pod …`, `partner …`, `reseed …`, `storm …` and `collect …` are parts of tests that the host leads.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use vm_tests::checks::{Check, GROUPS};
-use vm_tests::{bench, caller, partner, storm};
+use vm_tests::{bench, caller, partner, reseed, storm};
 
 /// A lab gives each host its own of these only when they exist; a machine that has just booted has none.
 const DIRECTORIES: [&str; 5] = ["/etc/cni", "/etc/llano", "/var/lib/cni", "/var/lib/llano", "/opt/cni"];
@@ -44,6 +44,7 @@ fn part(words: &[String]) -> Option<anyhow::Result<()>> {
         "pod" => caller::pod(rest),
         "neighbour" => partner::neighbour(rest),
         "partner" => partner::run(rest),
+        "reseed" => reseed::run(rest),
         "storm" => storm::run(rest),
         "collect" => storm::collect(rest),
         _ => return None,

@@ -8,7 +8,8 @@ use super::machine::{Scratch, Vm, VmSpec};
 ///
 /// Each is as if it had just booted, for a disk only when the snapshot was taken before the kernel knew the disk: the
 /// driver must not have been loaded ([`Initramfs::later`](super::Initramfs::later)). Its clock stands where it stood, and
-/// its random numbers are those of its sisters.
+/// its random numbers, the identity of its boot among them, can be those of its sisters until the guest has its kernel
+/// seed the generator anew (`RNDRESEEDCRNG`).
 #[derive(Debug)]
 pub struct Snapshot {
     spec: VmSpec,
