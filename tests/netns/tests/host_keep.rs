@@ -141,17 +141,24 @@ impl Site {
         found
     }
 
-    /// The time of the change that waits is over now: who sits on a busy machine decides when, not the clock. It takes no
-    /// room on a disk, and the watchdog hears of it as of any other change in that directory.
+    /// The time of the change that waits is over now: who sits on a busy machine decides when, not the clock.
     fn expire(&self) {
+        self.rewrite(|text| {
+            let marker = "\"waiting\":{\"until\":{\"secs\":";
+            let at = text.find(marker).expect("it waits") + marker.len();
+            let digits = text[at..].find(',').unwrap();
+            format!("{}{:>digits$}{}", &text[..at], 0, &text[at + digits..])
+        });
+    }
+
+    /// Changes the record of the change that waits. It takes no room on a disk, and the watchdog hears of it as of any other
+    /// change in that directory.
+    fn rewrite(&self, change: impl FnOnce(&str) -> String) {
         let path = "/var/lib/llano/host/pending.json";
         let text = self.sh(&format!("cat {path}"));
-        let marker = "\"waiting\":{\"until\":{\"secs\":";
-        let at = text.find(marker).expect("it waits") + marker.len();
-        let digits = text[at..].find(',').unwrap();
-        let over = format!("{}{:>digits$}{}", &text[..at], 0, &text[at + digits..]);
-        std::fs::write(self.file("over.json"), over).unwrap();
-        let over = self.file("over.json");
+        let (new, over) = (change(&text), self.file("over.json"));
+        assert_eq!(new.len(), text.len());
+        std::fs::write(&over, new).unwrap();
         self.sh(&format!(
             "dd if={over} of={path} bs=16M conv=notrunc status=none; : > {path}.over; rm {path}.over"
         ));
@@ -1108,4 +1115,34 @@ fn enable_waits_for_an_apply() {
     holder.wait().unwrap();
     assert!(enable.wait().unwrap().success());
     assert!(!site.sh("ls /var/lib/llano/host/files.json").is_empty());
+}
+
+/// What cannot be taken back now may be later: somebody may be cut off from the host until then.
+#[test]
+fn the_watchdog_does_not_give_up() {
+    let site = Site::new();
+    let before = site.network();
+    site.ok(&["apply", &site.file("wanted.yaml"), "--confirm", "600"]);
+    // A network that does not let go is stood in for by one that is not the change's.
+    let of = |text: &str| {
+        let at = text.find("\"namespace\":[").unwrap() + "\"namespace\":[".len();
+        (at, at + text[at..].find(']').unwrap())
+    };
+    let mut own = String::new();
+    site.rewrite(|text| {
+        let (from, to) = of(text);
+        own = text[from..to].to_owned();
+        format!("{}{:>width$}{}", &text[..from], "0,0", &text[to..], width = to - from)
+    });
+    site.expire();
+    // Longer than a handful of tries.
+    std::thread::sleep(Duration::from_secs(7));
+    assert_eq!(site.running().len(), 1, "the watchdog is there");
+    assert!(site.has_shop());
+    site.rewrite(|text| {
+        let (from, to) = of(text);
+        format!("{}{own}{}", &text[..from], &text[to..])
+    });
+    site.settle("when it can be taken back");
+    assert_eq!(site.network(), before);
 }

@@ -1,7 +1,6 @@
 //! The one who makes changes, keeps them, and takes them back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::lock::Lock;
 use super::pending::{Beginning, new_id};
@@ -9,9 +8,8 @@ use super::{
     Change, Entry, Fate, History, Launcher, Machinery, Outcome, Pending, Places, Process, Stage, clock,
     durable, restored,
 };
-use crate::carried::Carried;
 use crate::files::Replaced;
-use crate::{Error, Network, Plan, Result, Wanted};
+use crate::{Error, Network, Result, Wanted};
 
 /// What happens while one opens the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,44 +52,11 @@ pub enum Recovered {
     },
 }
 
-/// What it takes to undo a change and all later ones.
-#[derive(Clone, Debug)]
-pub struct Undoing {
-    /// The change's number.
-    pub number: u32,
-    /// The change, in a person's words.
-    pub what: String,
-    /// What would be done.
-    pub plan: Plan,
-    before: Network,
-    read_at: Duration,
-    wanted: Wanted,
-    declared_before: Option<String>,
-    gives_back: Vec<Replaced>,
-    /// What is in `host.yaml` and was not written by a change.
-    by_hand: Option<String>,
-}
-
-impl Undoing {
-    /// Whether `host.yaml` was edited since the newest change: the undo keeps a copy of it.
-    pub fn was_edited(&self) -> bool {
-        self.by_hand.is_some()
-    }
-
-    /// What containers would lose.
-    ///
-    /// # Errors
-    /// When the host's namespaces cannot be read.
-    pub fn carried(&self) -> Result<Vec<Carried>> {
-        self.plan.carried_here()
-    }
-}
-
 /// Holds the lock on the records of a host.
 #[derive(Debug)]
 pub struct Keeper<M> {
-    places: Places,
-    machinery: M,
+    pub(super) places: Places,
+    pub(super) machinery: M,
     _lock: Lock,
 }
 
@@ -191,89 +156,6 @@ impl<M: Machinery> Keeper<M> {
         self.carry_out(beginning, &written, watchdog)
     }
 
-    /// What it takes to take back the change of that number and all later ones; the newest that holds without a number.
-    ///
-    /// # Errors
-    /// [`Error::Waits`], [`Error::NothingToUndo`], [`Error::NoSuchChange`], [`Error::NotHeld`]; when it cannot be planned.
-    pub fn plan_undo(&mut self, number: Option<u32>) -> Result<Undoing> {
-        self.refuse_while_waiting()?;
-        let (number, entry) = self.held(number)?;
-        let before = self.machinery.read()?;
-        // Every change since then is taken back too: what any of them could touch.
-        let mut changed = entry.wanted.clone();
-        let mut gives_back = entry.files.clone();
-        let mut newest = entry.declared_after.clone();
-        for later in History::of(&self.places).entries()? {
-            let Ok(later_entry) = later.entry else { continue };
-            if later.number > number && later_entry.fate == Fate::Confirmed {
-                gives_back.extend(later_entry.files);
-                newest = later_entry.declared_after;
-                changed.affected.extend(later_entry.wanted.affected);
-                changed.network.routes.extend(later_entry.wanted.network.routes);
-                changed.network.rules.extend(later_entry.wanted.network.rules);
-                changed.rules |= later_entry.wanted.rules;
-                changed.host_access.extend(later_entry.wanted.host_access);
-            }
-        }
-        let wanted = restored(&before, &entry.before, &changed, entry.passed());
-        let plan = Plan::new(&before, &wanted)?;
-        let (what, declared_before) = (entry.what, entry.declared_before);
-        let read_at = clock::since_boot();
-        let by_hand = self.declared()?.filter(|text| newest.as_ref() != Some(text));
-        Ok(Undoing { number, what, plan, before, read_at, wanted, declared_before, gives_back, by_hand })
-    }
-
-    /// Takes back what was planned.
-    ///
-    /// # Errors
-    /// As [`Keeper::make`].
-    pub fn undo(
-        &mut self,
-        undoing: Undoing,
-        confirm: Option<Duration>,
-        watchdog: Option<&Launcher>,
-    ) -> Result<Outcome> {
-        self.refuse_while_waiting()?;
-        if let Some(text) = &undoing.by_hand {
-            durable::write(&self.places.edited(), text.as_bytes())?;
-        }
-        let beginning = Beginning {
-            id: new_id(),
-            namespace: self.machinery.namespace()?,
-            what: format!("undo of {}, {}", undoing.number, undoing.what),
-            undoes: Some(undoing.number),
-            confirm,
-            before: undoing.before,
-            read_at: undoing.read_at,
-            wanted: undoing.wanted,
-            declared: [self.declared()?, undoing.declared_before],
-            files: Vec::new(),
-            gives_back: undoing.gives_back,
-        };
-        self.carry_out(beginning, &[], watchdog)
-    }
-
-    /// The newest change that holds, or the one of that number if it holds.
-    ///
-    /// # Errors
-    /// As [`Keeper::undo`].
-    pub fn held(&self, number: Option<u32>) -> Result<(u32, Entry)> {
-        let history = History::of(&self.places);
-        if let Some(number) = number {
-            let entry = history.entry(number)?;
-            return match &entry.fate {
-                Fate::Confirmed => Ok((number, entry)),
-                Fate::RolledBack { why } => {
-                    Err(Error::NotHeld { number, fate: format!("rolled back, {why}") })
-                }
-                Fate::Undone => Err(Error::NotHeld { number, fate: "undone".to_owned() }),
-            };
-        }
-        let entries = history.entries()?.into_iter().rev();
-        let mut readable = entries.filter_map(|numbered| Some((numbered.number, numbered.entry.ok()?)));
-        readable.find(|(_, entry)| entry.fate == Fate::Confirmed).ok_or(Error::NothingToUndo)
-    }
-
     /// Keeps the change that waits.
     ///
     /// # Errors
@@ -337,7 +219,7 @@ impl<M: Machinery> Keeper<M> {
         }
     }
 
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         beginning: Beginning,
         files: &[crate::files::File],

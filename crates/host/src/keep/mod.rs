@@ -20,6 +20,7 @@ mod process;
 mod restore;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watchdog;
 
 pub use boot::{Booted, Boots, boot};
@@ -29,10 +30,11 @@ pub use declare::{How, Planned, declare, declared_state, plan, words_for};
 pub use durable::write as write_durably;
 pub use history::{Entry, Fate, History, Numbered};
 pub(crate) use keeper::declared as declared_text;
-pub use keeper::{Keeper, Recovered, Told, Undoing};
+pub use keeper::{Keeper, Recovered, Told};
 pub use lock::Held;
 pub use pending::{Pending, Stage};
 pub use places::Places;
 pub use process::Process;
 pub use restore::restored;
+pub use undo::Undoing;
 pub use watchdog::{Launcher, Watchdog};
