@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kernel::arp::{self, ArpOperation, ArpPacket};
@@ -30,7 +31,11 @@ pub(crate) struct Station {
     mac: MacAddr,
     /// A link of ours in a scratch namespace, deleted at the end.
     scratch: Option<Netlink>,
+    /// An interface has each VLAN once, and checks are made side by side.
+    turn: Option<MutexGuard<'static, ()>>,
 }
+
+static VLANS: Mutex<()> = Mutex::new(());
 
 /// Who answered for an address.
 pub(crate) type Answers = BTreeMap<IpAddr, BTreeSet<MacAddr>>;
@@ -46,12 +51,13 @@ impl Station {
         let mac =
             link.mac.ok_or_else(|| Error::NoInterface { name: format!("with a MAC: {}", link.name) })?;
         let socket = netns.run(|| open(link.index))??;
-        Ok(Self { socket, mac, scratch: None })
+        Ok(Self { socket, mac, scratch: None, turn: None })
     }
 
     /// A VLAN of the interface, with the interface's MAC: the link there is, of the host or of a container, else one of
     /// ours in a namespace of its own.
     pub(crate) fn vlan(context: &Context, link: &Link, id: u16) -> Result<Self> {
+        let turn = VLANS.lock().unwrap_or_else(PoisonError::into_inner);
         let topology = Topology::read().map_err(Error::Topology)?;
         let here = topology.namespaces.iter().find(|namespace| namespace.is_current);
         let parent = here.and_then(|here| topology.find(here.id, &link.name));
@@ -61,7 +67,9 @@ impl Station {
             let netns = topology.namespace_of(node).open().map_err(Error::Topology)?;
             return Self::at(&netns, &node.link);
         }
-        Self::scratch(context, link, LinkKind::Vlan(Vlan::new(id)), None)
+        let mut made = Self::scratch(context, link, LinkKind::Vlan(Vlan::new(id)), None)?;
+        made.turn = Some(turn);
+        Ok(made)
     }
 
     /// A macvlan on the interface, with a MAC that the LAN has never seen, in a namespace of its own: as a container.
@@ -86,7 +94,7 @@ impl Station {
         let _ = netns.run(|| sysctl::write("net/ipv6/conf/probe/disable_ipv6", "1"))?;
         netlink.apply(&Change::SetLink { index, set: SetLink::up() })?;
         let socket = netns.run(|| open(index))??;
-        Ok(Self { socket, mac, scratch: Some(netlink) })
+        Ok(Self { socket, mac, scratch: Some(netlink), turn: None })
     }
 
     /// Asks for all, some rounds, and gives who answered. Only those who have not answered are asked again.

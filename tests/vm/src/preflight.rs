@@ -48,6 +48,26 @@ macro_rules! bonded {
     };
 }
 
+/// A network on VLAN 5 of a cable whose other end is in a namespace of its own.
+macro_rules! tagged {
+    ($then:literal) => {
+        concat!(
+            r#"mkdir -p /etc/cni/net.d
+             echo '{"cniVersion": "1.0.0", "name": "tagged", "type": "vlan", "master": "up0", "vlanId": 5,
+              "ipam": {"type": "host-local", "subnet": "10.5.0.0/24", "gateway": "10.5.0.254",
+              "rangeEnd": "10.5.0.9"}}' > /etc/cni/net.d/10-tagged.conf
+             llano link add up0 --type veth --peer down0 --up
+             ip link set down0 up
+             unshare -n sleep 1000 > /dev/null 2>&1 &
+             echo $! > /tmp/beyond
+             "#,
+            $then
+        )
+    };
+}
+
+const UNTAGGED: &str = "ip link del up0; kill $(cat /tmp/beyond); rm -r /etc/cni/net.d";
+
 /// The rows.
 pub const ROWS: &[Row] = &[
     Row {
@@ -122,5 +142,24 @@ pub const ROWS: &[Row] = &[
         how: bonded!("echo 1000 > /tmp/speed && mount --bind /tmp/speed /sys/class/net/eth1/speed"),
         back: "umount /sys/class/net/eth1/speed && echo -bond0 > /sys/class/net/bonding_masters",
         ..row("interfaces", "bond-ports", "warn", "ports of bond0 differ in speed or duplex")
+    },
+    Row {
+        how: tagged!(""),
+        back: UNTAGGED,
+        ..row("switch", "gateways", "fail", "10.5.0.254 of network tagged does not answer on VLAN 5 of up0")
+    },
+    Row {
+        how: tagged!(
+            "llano link add gw5 --type vlan --parent down0 --id 5 --netns $! --address 10.5.0.254/24 --up"
+        ),
+        back: UNTAGGED,
+        ..row("switch", "gateways", "ok", "10.5.0.254 of network tagged answers on VLAN 5 of up0")
+    },
+    Row {
+        how: tagged!(
+            "llano link add gw5 --type vlan --parent down0 --id 5 --netns $! --address 10.5.0.7/24 --up"
+        ),
+        back: UNTAGGED,
+        ..row("switch", "duplicates", "fail", "network tagged: 10.5.0.7 is used by")
     },
 ];
