@@ -1,10 +1,17 @@
 //! The picture of a handbook's network, declared once: a bond of two cards, two VLANs on it, a macvlan network on each,
 //! a router at the other end of the trunk; a card's cable is pulled, and the machine is reset.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Result, ensure};
 use lab::vm::{Disk, Image, Nic, VmSpec};
 use vm_tests::guest::Guest;
 use vm_tests::machine::host_image;
+
+/// Pings while a cable is pulled.
+const PINGS: u32 = 8;
+/// One picture after another: what is lost depends on the machine's speed, and each has two processors.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// A state in nmstate's words.
 fn declared(mode: &str) -> String {
@@ -104,23 +111,41 @@ fn everything_is_as_declared(vm: &mut Guest, mode: &str) -> Result<()> {
     vm.ok(&ping("a1", &b1, 3)).map(drop)
 }
 
-/// Pulls the cable of `eth{card}`, both of its ends, while a pod pings; then plugs it in again.
+/// Pulls the cable of `eth{card}` while a pod pings. The two ends lose their carrier one after the other, and on a busy
+/// machine an emulated one may stand still in between, or with the bond about to look: that is tried once more.
 fn pulling_loses_at_most_one_ping(vm: &mut Guest, card: usize, mode: &str) -> Result<()> {
-    vm.ok(&format!("{} > /tmp/pings 2>&1 & sleep 2.5", ping("a1", "10.100.0.1", 8)))?;
+    let pings = pull(vm, card, mode)?;
+    if lost(&pings) <= 1 {
+        return Ok(());
+    }
+    eprintln!("eth{card} was pulled: {pings}");
+    let pings = pull(vm, card, mode)?;
+    ensure!(lost(&pings) <= 1, "eth{card} was pulled twice: {pings}");
+    Ok(())
+}
+
+/// What `ping` says in the end; all are lost when it does not.
+fn lost(pings: &str) -> u32 {
+    let received = pings.split(", ").find_map(|part| part.strip_suffix(" packets received"));
+    PINGS - received.and_then(|number| number.parse().ok()).unwrap_or(0).min(PINGS)
+}
+
+/// Pulls the cable of `eth{card}`, both of its ends, while a pod pings; then plugs it in again. What `ping` said.
+fn pull(vm: &mut Guest, card: usize, mode: &str) -> Result<String> {
+    vm.ok(&format!("{} > /tmp/pings 2>&1 & sleep 2.5", ping("a1", "10.100.0.1", PINGS)))?;
     let cable = [card, card + 2];
     vm.plug(cable, false)?;
     vm.wait_for("grep -q transmitted /tmp/pings")?;
     let pings = vm.ok("cat /tmp/pings")?;
-    let received = pings.split(", ").find_map(|part| part.strip_suffix(" packets received"));
-    let received: u32 = received.and_then(|number| number.parse().ok()).unwrap_or(0);
-    ensure!(received >= 7, "eth{card} was pulled: {pings}");
     let bond = vm.ok("cat /proc/net/bonding/bond0")?;
     ensure!(bond.matches("MII Status: down").count() == 1, "the cable was pulled: {bond}");
     vm.plug(cable, true)?;
-    bond_is_ready(vm, mode)
+    bond_is_ready(vm, mode)?;
+    Ok(pings)
 }
 
 fn whole_picture(mode: &str) -> Result<()> {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir()?;
     let disk = Disk::create(&dir.path().join("disk"), 64, None)?;
     let image = host_image()?.jobs().build()?;
