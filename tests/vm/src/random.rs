@@ -1,5 +1,10 @@
 //! Numbers that a seed decides, the same in the guest and on the host.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Without `LLANO_SEED`: what a test draws is the same in every run, so that a failure is the change's that was tested.
+const USUAL: u64 = 4;
+
 /// splitmix64.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
@@ -11,7 +16,7 @@ impl Random {
         Self(seed)
     }
 
-    /// The seed of a test: `LLANO_SEED`, or the time. It is printed, so that a failure can be repeated.
+    /// The sequence of a test's [`seed`].
     #[must_use]
     pub fn of_test(test: &str) -> Self {
         Self(seed(test))
@@ -32,14 +37,47 @@ impl Random {
     }
 }
 
-/// The seed of a test: `LLANO_SEED`, or the time. It is printed, so that a failure can be repeated.
+/// The seed of a test: always the same, or what `LLANO_SEED` says, a number or `time`. It is printed.
+///
+/// # Panics
+/// When `LLANO_SEED` is something else.
 #[must_use]
 pub fn seed(test: &str) -> u64 {
-    let now = || {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.map_or(0, |since| since.as_secs())
-    };
-    let seed = std::env::var("LLANO_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now);
+    print(test, std::env::var("LLANO_SEED").ok().as_deref())
+}
+
+/// The seed of a test that draws anew in each run: what `LLANO_SEED` says, or the time. It is printed.
+///
+/// # Panics
+/// As [`seed`].
+#[must_use]
+pub fn seed_or_time(test: &str) -> u64 {
+    print(test, Some(&std::env::var("LLANO_SEED").unwrap_or_else(|_| "time".to_owned())))
+}
+
+fn print(test: &str, said: Option<&str>) -> u64 {
+    let seed = chosen(said).unwrap_or_else(|said| panic!("LLANO_SEED is a number or `time`, not `{said}`"));
     eprintln!("{test}: LLANO_SEED={seed}");
     seed
+}
+
+fn chosen(said: Option<&str>) -> Result<u64, &str> {
+    match said {
+        None => Ok(USUAL),
+        Some("time") => Ok(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
+        Some(number) => number.parse().map_err(|_| number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_a_seed_only_when_asked_for() {
+        assert_eq!(chosen(None), Ok(USUAL));
+        assert_eq!(chosen(Some("12")), Ok(12));
+        assert!(chosen(Some("time")).is_ok_and(|seed| seed > 1_000_000_000));
+        assert_eq!(chosen(Some("tme")), Err("tme"));
+    }
 }
