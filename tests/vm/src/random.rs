@@ -43,20 +43,9 @@ impl Random {
 /// When `LLANO_SEED` is something else.
 #[must_use]
 pub fn seed(test: &str) -> u64 {
-    print(test, std::env::var("LLANO_SEED").ok().as_deref())
-}
-
-/// The seed of a test that draws anew in each run: what `LLANO_SEED` says, or the time. It is printed.
-///
-/// # Panics
-/// As [`seed`].
-#[must_use]
-pub fn seed_or_time(test: &str) -> u64 {
-    print(test, Some(&std::env::var("LLANO_SEED").unwrap_or_else(|_| "time".to_owned())))
-}
-
-fn print(test: &str, said: Option<&str>) -> u64 {
-    let seed = chosen(said).unwrap_or_else(|said| panic!("LLANO_SEED is a number or `time`, not `{said}`"));
+    let said = std::env::var("LLANO_SEED").ok();
+    let seed = chosen(said.as_deref())
+        .unwrap_or_else(|said| panic!("LLANO_SEED is a number or `time`, not `{said}`"));
     eprintln!("{test}: LLANO_SEED={seed}");
     seed
 }

@@ -50,6 +50,7 @@ impl State {
         merge.without_orphans();
         merge.routes()?;
         merge.rules()?;
+        merge.children();
         let mut wanted = merge.wanted;
         crate::host_access::forget_shims(&mut wanted.network, &wanted.host_access);
         crate::move_address::declare(&mut wanted)?;
@@ -104,6 +105,25 @@ impl State {
 }
 
 impl Merge<'_> {
+    /// A VLAN goes down with what it is on, be it for a moment, and loses its routes and IPv6 addresses: it is looked at too.
+    fn children(&mut self) {
+        loop {
+            let affected = &self.wanted.affected;
+            let on_it = |(name, link): &(&String, &Link)| {
+                matches!(link.kind, Kind::Vlan(_))
+                    && !affected.contains(*name)
+                    && link.parent.as_ref().is_some_and(|parent| affected.contains(parent))
+                    && self.state.interface(name).is_none_or(|interface| !interface.is_ignored())
+            };
+            let links = self.wanted.network.links.iter();
+            let children: Vec<String> = links.filter(on_it).map(|(name, _)| name.clone()).collect();
+            if children.is_empty() {
+                return;
+            }
+            self.wanted.affected.extend(children);
+        }
+    }
+
     fn touch(&mut self, name: &str) {
         self.wanted.affected.insert(name.to_owned());
     }
