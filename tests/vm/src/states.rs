@@ -253,8 +253,9 @@ fn bond_part(random: &mut Random, ports: &[&str]) -> Part {
     Part { keys, mtu: 1500 + random.below(3) * 500, ..Part::default() }
 }
 
+/// Never less than IPv6 needs, however many stand on each other.
 fn child_mtu(random: &mut Random, parent: u64) -> u64 {
-    parent - random.below(2) * 100
+    (parent - random.below(2) * 100).max(1280)
 }
 
 fn vlan_part(random: &mut Random, at: usize, base: &str, parent: u64) -> Part {
