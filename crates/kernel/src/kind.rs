@@ -178,9 +178,7 @@ impl Vlan {
         }
         w.attr_u16(IFLA_VLAN_ID, self.id);
         w.attr(IFLA_VLAN_PROTOCOL, &self.protocol.number().to_be_bytes());
-        if self.flags != VLAN_FLAG_REORDER_HDR {
-            encode_flags(w, self.flags, VLAN_FLAGS);
-        }
+        encode_flags(w, self.flags, VLAN_FLAGS);
         Ok(())
     }
 
