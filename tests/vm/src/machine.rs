@@ -12,8 +12,8 @@ use crate::random::seed;
 use crate::report::Report;
 
 const TARGET: &str = "x86_64-unknown-linux-musl";
-/// What the checks make links of.
-const MODULES: [&str; 12] = [
+/// What the checks make links of, and the file system of a lab's nodes.
+const MODULES: [&str; 13] = [
     "8021q",
     "act_mirred",
     "bonding",
@@ -23,6 +23,7 @@ const MODULES: [&str; 12] = [
     "ifb",
     "macvlan",
     "macvtap",
+    "overlay",
     "sch_ingress",
     "sch_tbf",
     "veth",
