@@ -15,7 +15,7 @@ use crate::{Difference, Error, Kind, Network, Plan, Result, Step, Wanted};
 /// How often a plan is made anew because the kernel took more along than was foreseen.
 const ROUNDS: usize = 5;
 /// How long the kernel may take until what was asked is seen.
-const SETTLE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Default, Serialize)]

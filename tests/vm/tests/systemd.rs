@@ -37,7 +37,7 @@ const DECLARED: &str = "interfaces:
   type: mac-vlan
   state: up
   mac-address: 02:00:00:00:01:01
-  mac-vlan: { base-iface: eth0, mode: bridge, promiscuous: false }
+  mac-vlan: { base-iface: eth0, mode: bridge }
   ipv4:
     enabled: true
     dhcp: false
@@ -46,7 +46,7 @@ const DECLARED: &str = "interfaces:
 - name: mv1
   type: mac-vlan
   state: up
-  mac-vlan: { base-iface: eth0, mode: bridge, promiscuous: false }
+  mac-vlan: { base-iface: eth0, mode: bridge }
 routes:
   config:
   - { destination: 10.99.0.0/16, next-hop-address: 10.100.0.1, next-hop-interface: bond0.100 }
