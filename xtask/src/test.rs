@@ -38,7 +38,9 @@ Examples:
   cargo xtask test --without vm          all but one
   cargo xtask test netns -- two_hosts    the tests of a tier whose name contains `two_hosts`
 
-A tier that cannot run here fails; leave it out by name if you mean to. The last line is `N passed, M failed`.")]
+A tier that cannot run here fails; leave it out by name if you mean to. Where the kernel, runtimes or a virtual machine take part,
+one or two tests that fail are run once more by themselves; those that pass then are counted as passed and named as flaky.
+The last line is `N passed, M failed`.")]
 pub(crate) struct Args {
     /// The tiers to run; none means all
     #[arg(value_name = "TIER")]
@@ -57,6 +59,8 @@ struct Count {
     passed: u64,
     failed: u64,
     ignored: u64,
+    /// Of the passed ones, those that did not at first.
+    flaky: u64,
 }
 
 impl Count {
@@ -64,8 +68,12 @@ impl Count {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.flaky += other.flaky;
     }
 }
+
+/// So many tests of a run may be flaky. More than that is no accident.
+const MOST_FLAKY: usize = 2;
 
 /// The packages whose every test needs more than an ordinary user.
 const TIER_PACKAGES: [(&str, Tier); 3] =
@@ -122,6 +130,9 @@ fn line(tier: Tier, count: Count, took: Duration, error: Option<&anyhow::Error>)
         count.ignored,
         took.as_secs_f64()
     );
+    if count.flaky > 0 {
+        text.push_str(&format!(", {} FLAKY", count.flaky));
+    }
     if let Some(error) = error {
         text.push_str(&format!("  FAILED: {}", format!("{error:#}").lines().next().unwrap_or_default()));
     }
@@ -133,7 +144,7 @@ fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Coun
         Tier::Unit => unit(workspace, args, count),
         Tier::Deps => one(count, lint::plugin_dependencies),
         Tier::Fuzz => fuzz::short(Duration::from_secs(5), &mut |passed| {
-            count.add(Count { passed: u64::from(passed), failed: u64::from(!passed), ignored: 0 });
+            count.add(Count { passed: u64::from(passed), failed: u64::from(!passed), ..Count::default() });
         }),
         Tier::Netns => {
             need::apt(&[Job::Netns])?;
@@ -154,7 +165,11 @@ fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Coun
 
 fn one(count: &mut Count, check: impl FnOnce() -> Result<()>) -> Result<()> {
     let result = check();
-    count.add(Count { passed: u64::from(result.is_ok()), failed: u64::from(result.is_err()), ignored: 0 });
+    count.add(Count {
+        passed: u64::from(result.is_ok()),
+        failed: u64::from(result.is_err()),
+        ..Count::default()
+    });
     result
 }
 
@@ -168,7 +183,11 @@ fn unit(workspace: &Workspace, args: &[String], count: &mut Count) -> Result<()>
         .args(workspace.libraries.iter().flat_map(|library| ["-p", library.as_str()]))
         .arg("--")
         .args(args);
-    first.and(counted(&mut command, count))
+    let second = counted(&mut command, count);
+    match [first?, second?].concat().as_slice() {
+        [] => Ok(()),
+        failed => bail!("{} failed", failed.join(", ")),
+    }
 }
 
 /// Runs tests as root against the programs of `dist`, and tells them by environment where everything is.
@@ -183,25 +202,61 @@ fn as_root(runs: Vec<Vec<String>>, args: &[String], count: &mut Count) -> Result
     ];
     let mut result = Ok(());
     for words in runs {
-        let mut command = run::cargo(&["test", "--no-fail-fast"])?;
-        command.args(&words).arg("--").args(args).envs(places.iter().map(|(key, value)| (key, value)));
-        if !need::is_root() {
-            // Cargo builds as this user; only the test programs run as root.
-            let keep: Vec<&str> = places.iter().map(|(key, _)| *key).chain(["PATH", "HOME"]).collect();
-            let runner =
-                format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", std::env::consts::ARCH.to_uppercase());
-            command.env(runner, format!("sudo --preserve-env={}", keep.join(",")));
-        }
-        result = result.and(counted(&mut command, count));
+        let run = |args: &[String], count: &mut Count| {
+            let mut command = run::cargo(&["test", "--no-fail-fast"])?;
+            command.args(&words).arg("--").args(args).envs(places.iter().map(|(key, value)| (key, value)));
+            if !need::is_root() {
+                // Cargo builds as this user; only the test programs run as root.
+                let keep: Vec<&str> = places.iter().map(|(key, _)| *key).chain(["PATH", "HOME"]).collect();
+                let runner = format!(
+                    "CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER",
+                    std::env::consts::ARCH.to_uppercase()
+                );
+                command.env(runner, format!("sudo --preserve-env={}", keep.join(",")));
+            }
+            counted(&mut command, count)
+        };
+        result = result.and(twice(args, count, run));
     }
     result
 }
 
-/// Runs `cargo test`, shows what it prints, and adds up what its runners counted.
-fn counted(command: &mut Command, count: &mut Count) -> Result<()> {
+/// Runs tests, and those that failed once more when they are few: on a real kernel other programs share, a test may be at fault
+/// where the program is not. What passes then is named, so that it gets mended; what fails twice has failed.
+fn twice(
+    args: &[String],
+    total: &mut Count,
+    mut run: impl FnMut(&[String], &mut Count) -> Result<Vec<String>>,
+) -> Result<()> {
+    let mut count = Count::default();
+    let outcome = run(args, &mut count);
+    let failed = outcome.as_deref().unwrap_or_default();
+    // A program that broke off has not told of all its tests.
+    let all_known = failed.len() as u64 == count.failed;
+    if !failed.is_empty() && failed.len() <= MOST_FLAKY && all_known {
+        eprintln!("\nonce more, by themselves: {}", failed.join(", "));
+        let again: Vec<String> = ["--exact"].into_iter().map(String::from).chain(failed.to_vec()).collect();
+        let mut second = Count::default();
+        if run(&again, &mut second)?.is_empty() && second.passed == count.failed {
+            println!("FLAKY, failed at first and passed by themselves: {}", failed.join(", "));
+            count = Count { passed: count.passed + second.passed, failed: 0, flaky: second.passed, ..count };
+            total.add(count);
+            return Ok(());
+        }
+    }
+    total.add(count);
+    match outcome?.as_slice() {
+        [] => Ok(()),
+        failed => bail!("{} failed", failed.join(", ")),
+    }
+}
+
+/// Runs `cargo test`, shows what it prints, and adds up what its runners counted. Answers the tests that failed.
+fn counted(command: &mut Command, count: &mut Count) -> Result<Vec<String>> {
     eprintln!("$ {}", run::shown(command));
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let stdout = child.stdout.take().context("cargo has no standard output")?;
+    let mut failed = Vec::new();
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line.context("cannot read what cargo prints")?;
         let line = String::from_utf8_lossy(&line);
@@ -209,12 +264,18 @@ fn counted(command: &mut Command, count: &mut Count) -> Result<()> {
         if let Some(more) = test_result(&line) {
             count.add(more);
         }
+        failed.extend(failed_test(&line).map(str::to_owned));
     }
     let status: ExitStatus = child.wait().context("cannot wait for cargo")?;
-    if !status.success() {
+    if !status.success() && failed.is_empty() {
         bail!("`{}` failed: {status}", run::shown(command));
     }
-    Ok(())
+    Ok(failed)
+}
+
+/// `test NAME ... FAILED`.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 /// `test result: ok. 5 passed; 0 failed; 1 ignored; …`, as every Rust test program ends.
@@ -321,8 +382,33 @@ mod tests {
     #[test]
     fn a_runners_last_line_is_counted() {
         let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
-        assert_eq!(test_result(line), Some(Count { passed: 5, failed: 2, ignored: 1 }));
+        assert_eq!(test_result(line), Some(Count { passed: 5, failed: 2, ignored: 1, flaky: 0 }));
         assert_eq!(test_result("test result_of_parse ... ok"), None);
+    }
+
+    #[test]
+    fn what_fails_twice_has_failed_and_what_does_not_is_named() {
+        // What fails in each run, of ten tests.
+        let outcome = |runs: &[&[&str]]| {
+            let (mut total, mut number) = (Count::default(), 0);
+            let outcome = twice(&[], &mut total, |args, count| {
+                let failed: Vec<String> = runs[number].iter().copied().map(str::to_owned).collect();
+                let of = if number == 0 { 10 } else { args.len() as u64 - 1 };
+                number += 1;
+                let failures = failed.len() as u64;
+                count.add(Count { passed: of - failures, failed: failures, ..Count::default() });
+                Ok(failed)
+            });
+            (outcome.is_ok(), number, total)
+        };
+        let count = |passed, failed, flaky| Count { passed, failed, ignored: 0, flaky };
+        assert_eq!(outcome(&[&[]]), (true, 1, count(10, 0, 0)));
+        assert_eq!(outcome(&[&["a"], &[]]), (true, 2, count(10, 0, 1)));
+        assert_eq!(outcome(&[&["a"], &["a"]]), (false, 2, count(9, 1, 0)));
+        assert_eq!(outcome(&[&["a", "b"], &["b"]]), (false, 2, count(8, 2, 0)));
+        assert_eq!(outcome(&[&["a", "b", "c"]]), (false, 1, count(7, 3, 0)));
+        assert_eq!(failed_test("test a::b ... FAILED"), Some("a::b"));
+        assert_eq!(failed_test("test a::b ... ok"), None);
     }
 
     #[test]

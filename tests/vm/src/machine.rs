@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::vm::{Disk, Initramfs, Kernel, Nic, Snapshot, Vm, VmSpec};
 
+use crate::checks::names;
 use crate::guest::Guest;
 use crate::random::seed;
 use crate::report::Report;
@@ -29,11 +31,43 @@ const MODULES: [&str; 13] = [
     "veth",
 ];
 
+/// One machine that serves all tests of a program: each test looks at a group of the checks that ran in it.
+#[derive(Debug)]
+pub struct Shared {
+    programs: &'static [&'static str],
+    groups: &'static [&'static str],
+    report: OnceLock<Result<Report, String>>,
+}
+
+impl Shared {
+    /// One with these programs, for these groups; it boots with the first test.
+    #[must_use]
+    pub const fn new(programs: &'static [&'static str], groups: &'static [&'static str]) -> Self {
+        Self { programs, groups, report: OnceLock::new() }
+    }
+
+    /// Asserts that every check of a group was ok, once.
+    ///
+    /// # Panics
+    /// When one was not, when there is no such group, or when the machine cannot be had.
+    pub fn assert_group(&self, group: &str) {
+        let run = || run(self.programs, self.groups).map_err(|error| format!("{error:#}"));
+        match self.report.get_or_init(run) {
+            Ok(report) => {
+                let (names, faults) = (names(group), report.faults(names(group)));
+                assert!(!names.is_empty(), "no group {group}");
+                assert!(faults.is_empty(), "{}\n\nthe guest said:\n{}", faults.join("\n"), report.text());
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 /// Boots one machine that runs the checks of these groups, with the programs that they need.
 ///
 /// # Errors
 /// When the machine, the guest or the plugin cannot be had, or the guest breaks off.
-pub fn run(programs: &[&str], groups: &[&str]) -> Result<Report> {
+fn run(programs: &[&str], groups: &[&str]) -> Result<Report> {
     // The guest's clock and environment are its own.
     let seed = format!("LLANO_SEED={}", seed("in the machine"));
     let command = ["env", &seed, "vm-guest"].into_iter().chain(groups.iter().copied());

@@ -58,6 +58,8 @@ pub(crate) struct Diff {
 
 pub(crate) fn apply(args: &Apply, out: &mut Out) -> anyhow::Result<()> {
     let state = read(&args.file)?;
+    // Another file was meant, or what should have written it into a pipe has failed.
+    anyhow::ensure!(!state.is_empty(), "{} declares nothing", words_for(&args.file));
     let how = How {
         what: format!("apply {}", words_for(&args.file)),
         confirm: args.confirm.map(Duration::from_secs),

@@ -135,9 +135,7 @@ fn boot_after_a_pending_change() {
     std::fs::write(site.file("second.yaml"), second).unwrap();
     site.ok(&["apply", &site.file("second.yaml"), "--confirm", "600"]);
     // The power goes: no process, no network, another boot.
-    for process in site.running() {
-        site.sh(&format!("kill -9 {process}"));
-    }
+    site.kill_all();
     let pending = "/var/lib/llano/host/pending.json";
     site.sh(&format!(
         "sed -i 's/\"boot\":\"[0-9a-f-]*\"/\"boot\":\"00000000-0000-0000-0000-000000000000\"/' {pending}; \

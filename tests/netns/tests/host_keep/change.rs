@@ -81,9 +81,7 @@ fn undo_takes_back_one_change_only() {
         "interfaces: [ { name: second, type: mac-vlan, mac-vlan: { base-iface: eth1, mode: bridge } } ]";
     std::fs::write(site.file("second.yaml"), second).unwrap();
     site.ok(&["apply", &site.file("second.yaml"), "--confirm", "600"]);
-    for process in site.running() {
-        site.sh(&format!("kill -9 {process}"));
-    }
+    site.kill_all();
     site.expire();
     let output = site.run(&["undo"]);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -124,6 +122,21 @@ fn every_command_has_help_with_an_example() {
             "{command}: {help}"
         );
     }
+}
+
+/// A file that says nothing is a mistake, not a change.
+#[test]
+fn an_empty_file_is_refused() {
+    let site = Site::new();
+    for text in ["", "interfaces: []\n", "---\n"] {
+        std::fs::write(site.file("empty.yaml"), text).unwrap();
+        assert_eq!(
+            site.refused(&["apply", &site.file("empty.yaml")]),
+            "llano: empty.yaml declares nothing\n"
+        );
+    }
+    assert_eq!(site.declared(), None);
+    assert_eq!(site.json(&["history"]).as_array().map(Vec::len), Some(0));
 }
 
 /// A container's macvlan goes with its parent, and no roll back makes it again: not without a word.

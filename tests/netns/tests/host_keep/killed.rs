@@ -1,11 +1,10 @@
 //! SIGKILL at the calls of a change, of its undo, and of who takes it back.
 
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
 
 use netns_tests::kill::{Call, calls};
 
-use crate::site::{PATIENCE, Site};
+use crate::site::Site;
 
 /// `llano host ARGS` below strace, which may kill it.
 struct Traced<'a> {
@@ -126,14 +125,7 @@ fn killed_while_taking_back() {
     let (before, file) = (site.network(), site.file("wanted.yaml"));
     let wait = || {
         site.ok(&["apply", &file, "--confirm", "600"]);
-        for process in site.running() {
-            site.sh(&format!("kill -9 {process}"));
-        }
-        let end = Instant::now() + PATIENCE;
-        while !site.running().is_empty() {
-            assert!(Instant::now() < end, "the watchdog does not end");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        site.kill_all();
     };
     let undo = Traced { site: &site, args: vec!["undo".to_owned()] };
     wait();

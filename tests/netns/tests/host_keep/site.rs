@@ -138,6 +138,23 @@ impl Site {
         found
     }
 
+    /// Kills them all, and waits until they hold nothing any more: the kernel takes a process out of its namespaces before it
+    /// lets go of its locks, and is done with both when it is a zombie or gone.
+    pub(crate) fn kill_all(&self) {
+        let killed = self.running();
+        assert!(!killed.is_empty(), "nothing of ours runs");
+        self.sh(&format!("kill -9 {}", killed.join(" ")));
+        let end = Instant::now() + PATIENCE;
+        let ended = |process: &String| {
+            let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
+        };
+        while !killed.iter().all(ended) {
+            assert!(Instant::now() < end, "{killed:?} do not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// The time of the change that waits is over now: who sits on a busy machine decides when, not the clock.
     pub(crate) fn expire(&self) {
         self.rewrite(|text| {

@@ -68,19 +68,8 @@ fn a_terminal_that_closes_ends_the_program_but_not_the_watchdog() {
 fn the_next_command_does_what_a_killed_watchdog_cannot() {
     let site = Site::new();
     let (before, file) = (site.network(), site.file("wanted.yaml"));
-    let kill = || {
-        let watchdogs = site.running();
-        assert_eq!(watchdogs.len(), 1);
-        site.sh(&format!("kill -9 {}", watchdogs[0]));
-        // What it held is free once it is gone.
-        let end = Instant::now() + PATIENCE;
-        while !site.running().is_empty() {
-            assert!(Instant::now() < end, "{watchdogs:?} does not end");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    };
     site.ok(&["apply", &file, "--confirm", "600"]);
-    kill();
+    site.kill_all();
     site.expire();
     assert!(site.has_shop(), "nobody is there to take it back");
     let output = site.run(&["show"]);
@@ -89,7 +78,7 @@ fn the_next_command_does_what_a_killed_watchdog_cannot() {
     assert_eq!(site.network(), before);
 
     site.ok(&["apply", &file, "--confirm", "600"]);
-    kill();
+    site.kill_all();
     let output = site.run(&["history"]);
     assert!(String::from_utf8(output.stderr).unwrap().contains("waits to be confirmed for another"));
     assert_eq!(site.running().len(), 1, "it has a watchdog again");
