@@ -1,0 +1,198 @@
+//! The node's attachments on disk, in redb: every change is durable when its function returns, and whole or not there at all.
+//!
+//! Callers of several threads share one write to the disk: whoever holds the writer commits what the others have queued
+//! meanwhile.
+
+mod batch;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use api::DelegateCall;
+use cni::{CniResult, Version};
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+pub use record::{Attachment, Pod, Record, Unreadable};
+
+use crate::{Error, Result};
+use batch::{Batch, CALLS, Change, DOOMED, PODS, RESULTS};
+
+/// Most bytes of pages kept in memory: the agent reads a record at a time.
+const CACHE: usize = 1 << 20;
+
+/// The store, open and locked against a second agent.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+    path: PathBuf,
+    batch: Batch,
+}
+
+impl Store {
+    /// Opens or makes `agent.redb` in the directory. A file that redb cannot read is moved aside and a new one begun: what
+    /// was in it is found again in the kernel and in the runtime.
+    ///
+    /// # Errors
+    /// Another agent has it open, or the directory cannot be written.
+    pub fn open(dir: &Path) -> Result<Store> {
+        std::fs::create_dir_all(dir).map_err(Error::file("make", dir))?;
+        let path = dir.join("agent.redb");
+        let open = || Database::builder().set_cache_size(CACHE).create(&path);
+        let database = match open() {
+            Ok(database) => database,
+            Err(error) if is_damage(&error) => {
+                let aside = dir.join("agent.redb.damaged");
+                tracing::error!(path = %path.display(), aside = %aside.display(), error = %error, "store cannot be read, starting anew");
+                std::fs::rename(&path, &aside).map_err(Error::file("move", &path))?;
+                open().map_err(|error| failed(&path, &error))?
+            }
+            Err(error) => return Err(failed(&path, &error)),
+        };
+        Store::on(database, path)
+    }
+
+    fn on(database: Database, path: PathBuf) -> Result<Store> {
+        let store = Store { database, path, batch: Batch::default() };
+        // So that reading never meets a missing table.
+        store.commit(Change::Nothing)?;
+        Ok(store)
+    }
+
+    /// The intent to make these attachments of a new pod, before the first of them. False when the pod is there already,
+    /// and nothing has been written: an ADD that was killed, whose remains come first.
+    ///
+    /// # Errors
+    /// It is not on disk, and nothing may be made.
+    pub fn begin(&self, pod: &Pod, calls: &[DelegateCall]) -> Result<bool> {
+        self.commit(Change::Begin { id: pod.container_id.clone(), pod: pod.to_text(), calls: texts(calls) })
+    }
+
+    /// What was made of the intent. False when there is no such pod any more.
+    ///
+    /// # Errors
+    /// It is not on disk: what was made must be undone.
+    pub fn made(&self, container_id: &str, results: &[(usize, &CniResult)]) -> Result<bool> {
+        let text = |(position, result): &(usize, &CniResult)| -> Result<(u64, String)> {
+            Ok((*position as u64, result.to_json(Version::CURRENT)?.to_compact()))
+        };
+        let results = results.iter().map(text).collect::<Result<_>>()?;
+        self.commit(Change::Made { id: container_id.to_owned(), results })
+    }
+
+    /// The intent to make more attachments of a pod. False when there is no such pod.
+    ///
+    /// # Errors
+    /// It is not on disk, and nothing may be made.
+    pub fn attach(&self, container_id: &str, calls: &[DelegateCall]) -> Result<bool> {
+        self.commit(Change::Attach { id: container_id.to_owned(), calls: texts(calls) })
+    }
+
+    /// The intent to delete these attachments, or all of the pod and the pod itself. The pod's end is never held up: once this has
+    /// returned, DEL can be answered, and what it could not do is done later. False when there is no such pod.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub fn doom(&self, container_id: &str, positions: Option<&[usize]>, reason: &str) -> Result<bool> {
+        self.commit(Change::Doom {
+            id: container_id.to_owned(),
+            positions: positions.map(numbers),
+            reason: reason.to_owned(),
+        })
+    }
+
+    /// These attachments are gone, every trace of them. False when there is no such pod.
+    ///
+    /// # Errors
+    /// It is not on disk: they will be deleted again, which does no harm.
+    pub fn gone(&self, container_id: &str, positions: &[usize]) -> Result<bool> {
+        self.commit(Change::Gone { id: container_id.to_owned(), positions: numbers(positions) })
+    }
+
+    /// The pod is gone with all its attachments. False when there was none.
+    ///
+    /// # Errors
+    /// It is not on disk: it will be deleted again, which does no harm.
+    pub fn forget(&self, container_id: &str) -> Result<bool> {
+        self.commit(Change::Forget { id: container_id.to_owned() })
+    }
+
+    /// One pod.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn get(&self, container_id: &str) -> Result<Option<std::result::Result<Record, Unreadable>>> {
+        let pods = self.read(PODS)?;
+        let entry = pods.get(container_id).map_err(|error| self.failed(&error))?;
+        entry.map(|text| self.record(container_id, text.value())).transpose()
+    }
+
+    /// Every pod, by container ID. One whose record cannot be read is told, not left out: its attachments are somewhere.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn all(&self) -> Result<Vec<std::result::Result<Record, Unreadable>>> {
+        let pods = self.read(PODS)?;
+        let mut found = Vec::new();
+        for entry in pods.iter().map_err(|error| self.failed(&error))? {
+            let (id, text) = entry.map_err(|error| self.failed(&error))?;
+            found.push(self.record(id.value(), text.value())?);
+        }
+        Ok(found)
+    }
+
+    fn record(&self, id: &str, pod: &str) -> Result<std::result::Result<Record, Unreadable>> {
+        let (calls, results, doomed) =
+            (self.rows(CALLS, id)?, self.rows(RESULTS, id)?, self.rows(DOOMED, id)?);
+        Ok(Record::read(id, pod, &calls, &results, &doomed))
+    }
+
+    fn rows(&self, table: batch::Rows, id: &str) -> Result<Vec<(u64, String)>> {
+        let read = self.database.begin_read().map_err(|error| self.failed(&error))?;
+        let table = read.open_table(table).map_err(|error| self.failed(&error))?;
+        let mut found = Vec::new();
+        for entry in table.range((id, 0)..=(id, u64::MAX)).map_err(|error| self.failed(&error))? {
+            let (key, text) = entry.map_err(|error| self.failed(&error))?;
+            found.push((key.value().1, text.value().to_owned()));
+        }
+        Ok(found)
+    }
+
+    fn read(&self, table: batch::Pods) -> Result<redb::ReadOnlyTable<&'static str, &'static str>> {
+        let read = self.database.begin_read().map_err(|error| self.failed(&error))?;
+        read.open_table(table).map_err(|error| self.failed(&error))
+    }
+
+    fn commit(&self, change: Change) -> Result<bool> {
+        self.batch.commit(&self.database, change).map_err(|reason| failed(&self.path, &reason))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> Error {
+        failed(&self.path, error)
+    }
+}
+
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Store { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// Whether the file is no database any more; everything else may pass, and its content be good.
+fn is_damage(error: &redb::DatabaseError) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error {
+        redb::DatabaseError::DatabaseAlreadyOpen | redb::DatabaseError::UpgradeRequired(_) => false,
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => {
+            matches!(error.kind(), InvalidData | UnexpectedEof)
+        }
+        _ => true,
+    }
+}
+
+fn numbers(positions: &[usize]) -> Vec<u64> {
+    positions.iter().map(|position| *position as u64).collect()
+}
+
+fn texts(calls: &[DelegateCall]) -> Vec<(u64, String)> {
+    calls.iter().map(|call| (call.position as u64, call.to_value().to_compact())).collect()
+}
