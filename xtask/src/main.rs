@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask demo`, `test`, `lint`, `dist`, `bench`, `fuzz`.
+//! The tasks of this repository: `cargo xtask demo`, `test`, `lint`, `dist`, `bench`, `cluster`, `fuzz`.
 //!
 //! Each task installs what it lacks first and says what and why (`need.rs`).
 
@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)]
 
 mod bench;
+mod cluster;
 mod demo;
 mod dist;
 mod fuzz;
@@ -51,6 +52,8 @@ enum Task {
     Dist,
     /// Measure, and compare with the budgets
     Bench(bench::Args),
+    /// A real Kubernetes cluster of namespaces: up, down, kubectl, status, logs
+    Cluster(cluster::Args),
     /// Fuzz the parsers of what comes from outside
     Fuzz(fuzz::Args),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Lint(args) => lint::run(&args),
         Task::Dist => dist::run().map(|_| ()),
         Task::Bench(args) => bench::run(&args),
+        Task::Cluster(args) => cluster::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
     };
     match result {

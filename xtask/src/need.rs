@@ -18,6 +18,7 @@ pub(crate) enum Job {
     Vm,
     Fuzz,
     Bench,
+    Cluster,
 }
 
 struct Apt {
@@ -34,7 +35,7 @@ const fn apt_row(package: &'static str, sign: &'static str, jobs: &'static [Job]
 
 /// The packages of Debian 12 and later, and of Ubuntu 22.04 and later.
 const PACKAGES: &[Apt] = {
-    use Job::{Bench, Conformance, Demo, Fuzz, Netns, Vm};
+    use Job::{Bench, Cluster, Conformance, Demo, Fuzz, Netns, Vm};
     &[
         apt_row(
             "iproute2",
@@ -51,11 +52,16 @@ const PACKAGES: &[Apt] = {
         apt_row(
             "containernetworking-plugins",
             "/usr/lib/cni/host-local",
-            &[Netns, Conformance, Bench],
+            &[Netns, Conformance, Bench, Cluster],
             "the reference plugins: interoperation and comparison",
         ),
-        apt_row("containerd", "containerd", &[Netns, Conformance], "real containers with `ctr --cni`"),
-        apt_row("runc", "runc", &[Netns, Conformance], "runs containerd's containers"),
+        apt_row(
+            "containerd",
+            "containerd",
+            &[Netns, Conformance, Cluster],
+            "real containers with `ctr --cni`",
+        ),
+        apt_row("runc", "runc", &[Netns, Conformance, Cluster], "runs containerd's containers"),
         apt_row("podman", "podman", &[Conformance], "real containers with the CNI backend of podman 4"),
         apt_row(
             "systemd",
@@ -68,13 +74,17 @@ const PACKAGES: &[Apt] = {
             "busybox-static",
             // The dynamic busybox has the same program.
             "/var/lib/dpkg/info/busybox-static.list",
-            &[Demo, Netns, Conformance, Vm],
+            &[Demo, Netns, Conformance, Vm, Cluster],
             "the containers' and the VM's only program",
         ),
         apt_row("qemu-system-x86", "qemu-system-x86_64", &[Vm, Bench], "the virtual machine (no KVM needed)"),
         apt_row("xz-utils", "xz", &[Vm, Bench], "unpacks the kernel package's modules"),
         apt_row("mmdebstrap", "mmdebstrap", &[Vm, Bench], "makes the VM's userland with systemd"),
         apt_row("e2fsprogs", "/usr/sbin/mke2fs", &[Vm, Bench], "makes the VM's disks"),
+        apt_row("etcd-server", "etcd", &[Cluster], "the cluster's store"),
+        apt_row("etcd-client", "etcdctl", &[Cluster], "looks into the cluster's store"),
+        apt_row("nftables", "nft", &[Cluster], "kube-proxy's and flannel's rules"),
+        apt_row("conntrack", "conntrack", &[Cluster], "kube-proxy forgets ended connections with it"),
         apt_row("g++", "g++", &[Fuzz], "compiles libFuzzer"),
     ]
 };
@@ -286,7 +296,7 @@ pub(crate) fn go_module(module: &GoModule) -> Result<PathBuf> {
 }
 
 /// A Go that is new enough: the one that is here, else Debian's.
-fn go() -> Result<PathBuf> {
+pub(crate) fn go() -> Result<PathBuf> {
     if run::find_program("go").is_none() {
         install(&[(
             "golang-go",

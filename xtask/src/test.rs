@@ -4,7 +4,7 @@
 //! else runs as an ordinary user in the unit tier.
 
 use crate::need::{self, Job};
-use crate::{dist, fuzz, lint, run};
+use crate::{cluster, dist, fuzz, lint, run};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -28,12 +28,22 @@ pub(crate) enum Tier {
     Fuzz,
     /// QEMU: what needs kernel modules or a reboot
     Vm,
+    /// Root: etcd, Kubernetes, kubelets and containerd, nodes as namespaces. Only when named
+    Cluster,
+}
+
+impl Tier {
+    /// Whether it is run when none is named. The cluster tier is young, and builds Kubernetes first.
+    fn by_default(self) -> bool {
+        self != Tier::Cluster
+    }
 }
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask test                       all tiers
+  cargo xtask test                       all tiers but cluster
+  cargo xtask test cluster               that one: two nodes of a real Kubernetes
   cargo xtask test unit netns            two of them
   cargo xtask test --without vm          all but one
   cargo xtask test netns -- two_hosts    the tests of a tier whose name contains `two_hosts`
@@ -42,7 +52,7 @@ A tier that cannot run here fails; leave it out by name if you mean to. Where th
 one or two tests that fail are run once more by themselves; those that pass then are counted as passed and named as flaky.
 The last line is `N passed, M failed`.")]
 pub(crate) struct Args {
-    /// The tiers to run; none means all
+    /// The tiers to run; none means all but cluster
     #[arg(value_name = "TIER")]
     tiers: Vec<Tier>,
     /// Leave these out
@@ -76,15 +86,23 @@ impl Count {
 const MOST_FLAKY: usize = 2;
 
 /// The packages whose every test needs more than an ordinary user.
-const TIER_PACKAGES: [(&str, Tier); 3] =
-    [("netns-tests", Tier::Netns), ("conformance-tests", Tier::Conformance), ("vm-tests", Tier::Vm)];
+const TIER_PACKAGES: [(&str, Tier); 4] = [
+    ("netns-tests", Tier::Netns),
+    ("conformance-tests", Tier::Conformance),
+    ("vm-tests", Tier::Vm),
+    ("cluster-tests", Tier::Cluster),
+];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let all = Tier::value_variants();
     let chosen: Vec<Tier> = all
         .iter()
         .copied()
-        .filter(|tier| (args.tiers.is_empty() || args.tiers.contains(tier)) && !args.without.contains(tier))
+        .filter(|tier| match args.tiers.as_slice() {
+            [] => tier.by_default(),
+            named => named.contains(tier),
+        })
+        .filter(|tier| !args.without.contains(tier))
         .collect();
     if chosen.is_empty() {
         bail!("no tier is left to run");
@@ -159,6 +177,10 @@ fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Coun
         Tier::Vm => {
             need::apt(&[Job::Vm])?;
             as_root(vec![workspace.package_tests("vm-tests")?], args, count)
+        }
+        Tier::Cluster => {
+            cluster::install(false)?;
+            as_root(vec![workspace.package_tests("cluster-tests")?], args, count)
         }
     }
 }

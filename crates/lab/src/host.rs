@@ -3,13 +3,15 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kernel::NetNs;
 
 use crate::error::{Error, Result};
-use crate::namespace::{MNT, NET};
+use crate::lab::namespaces_below;
+use crate::namespace::{MNT, NET, UTS};
+use crate::processes::{self, Process};
 use crate::spec::NodeSpec;
 use crate::sys;
 
@@ -17,6 +19,10 @@ use crate::sys;
 ///
 /// It sees the machine's file system, with a /run, /etc/cni, /etc/llano, /etc/systemd, /opt/cni, /var/lib/cni and /var/lib/llano of its own, a /sys
 /// that shows its own interfaces, and nothing of how the machine's own interfaces are configured.
+/// With a disk it is more of a machine: its name is its host name, /etc/kubernetes, /var/lib/kubelet, /var/lib/containerd,
+/// /var/lib/etcd, /var/log/pods and /var/log/containers are its own too, and all but /run outlives [`Lab::reboot`].
+///
+/// [`Lab::reboot`]: crate::Lab::reboot
 #[derive(Debug)]
 pub struct Host {
     lab: String,
@@ -24,6 +30,8 @@ pub struct Host {
     net: NetNs,
     network: File,
     mounts: File,
+    names: Option<File>,
+    dir: PathBuf,
 }
 
 impl Host {
@@ -34,10 +42,12 @@ impl Host {
         };
         Ok(Host {
             lab: lab.to_owned(),
+            dir: dir.to_owned(),
             spec: spec.clone(),
             net: NetNs::open(&dir.join(NET)).map_err(Error::network(&spec.name))?,
             network: open(NET)?,
             mounts: open(MNT)?,
+            names: spec.disk.as_ref().map(|_| open(UTS)).transpose()?,
         })
     }
 
@@ -66,12 +76,49 @@ impl Host {
         self.spec.addresses().next().map(|net| net.addr())
     }
 
+    /// Where its containers' cgroups are to be, as a path below the root of the tree (of each controller's tree in version 1).
+    /// It is not made by the lab, and removed with it.
+    pub fn cgroup(&self) -> String {
+        format!("/{}/{}", crate::runtime::cgroup_of(&self.lab), self.spec.name)
+    }
+
+    /// Its processes, those in containers on it too.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    pub fn processes(&self) -> Result<Vec<Process>> {
+        processes::list(&namespaces_below(&self.dir))
+    }
+
+    /// Kills every process on this host that runs one of these programs (file names), and waits until they are gone. Gives their number.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub fn kill(&self, programs: &[&str]) -> Result<usize> {
+        let victims = self.processes()?.into_iter();
+        let victims: Vec<Process> = victims.filter(|process| programs.contains(&&*process.program)).collect();
+        processes::kill(self.name(), &victims)?;
+        Ok(victims.len())
+    }
+
     /// A command that will run inside this host, with `/` as its directory.
     ///
     /// # Errors
     /// Only when no file descriptor is left.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         self.command_in(program, &self.network)
+    }
+
+    /// A command that will run in this host's network, and see the machine's files from the caller's directory.
+    ///
+    /// # Errors
+    /// Only when no file descriptor is left.
+    pub fn command_in_network(&self, program: impl AsRef<OsStr>) -> Result<Command> {
+        let network = self.network.try_clone();
+        let network = network.map_err(|error| Error::io("copy", "a namespace's descriptor", error))?;
+        let mut command = Command::new(program);
+        sys::enter_before_exec(&mut command, None, network, None);
+        Ok(command)
     }
 
     /// As [`Host::command`], in this host's mounts and another network namespace.
@@ -81,7 +128,8 @@ impl Host {
         };
         let mut command = Command::new(program);
         command.env("LLANO_LAB", &self.lab).env("LLANO_LAB_HOST", self.name());
-        sys::enter_before_exec(&mut command, copy(&self.mounts)?, copy(network)?);
+        let names = self.names.as_ref().map(copy).transpose()?;
+        sys::enter_before_exec(&mut command, Some(copy(&self.mounts)?), copy(network)?, names);
         Ok(command)
     }
 
@@ -94,6 +142,7 @@ impl Host {
             let thread = scope.spawn(|| {
                 sys::enter_mounts(&self.mounts)
                     .and_then(|()| sys::enter_network(&self.network))
+                    .and_then(|()| self.names.as_ref().map_or(Ok(()), sys::enter_host_name))
                     .map_err(|error| Error::io("enter", self.name(), error))?;
                 Ok(work())
             });

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use kernel::NetNs;
@@ -118,6 +118,26 @@ impl Lab {
         let directory = Directory::of(name)?;
         let _lock = directory.lock()?;
         clear(&directory)
+    }
+
+    /// What a power cut and a boot leave of a host: ends all its processes, lets go of its namespaces, and makes them anew,
+    /// with the wires and addresses of the description. Only what is on its disk is still there.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchNode`]; [`Error::Spec`] for one that is wired to another node directly; what the kernel refused.
+    pub fn reboot(&mut self, node: &str) -> Result<()> {
+        needs_root()?;
+        let at = self.hosts.iter().position(|host| host.name() == node);
+        let at = match at {
+            Some(at) => at,
+            None => return self.host(node).map(drop),
+        };
+        let directory = Directory::of(&self.name)?;
+        let _lock = directory.lock()?;
+        let host = self.hosts.remove(at);
+        let fresh = power_cycle(&directory, &self.spec, host)?;
+        self.hosts.insert(at, fresh);
+        Ok(())
     }
 
     /// Its name.
@@ -239,7 +259,10 @@ fn make(directory: &Directory, spec: &LabSpec, step: &Step) -> Result<()> {
                 None => Ok(()),
             }
         }
-        Step::Node { node, .. } => namespace::make_node(&directory.node(node)),
+        Step::Node { node, .. } => match spec.node(node) {
+            Some(spec) => namespace::make_node(&directory.node(node), spec),
+            None => Ok(()),
+        },
         Step::Wire { between: [a, b], hairpin, mtu } => {
             let nets = [net(directory, end_node(a))?, net(directory, end_node(b))?];
             let [Some(first), Some(second)] =
@@ -323,19 +346,54 @@ fn clear(directory: &Directory) -> Result<()> {
     directory.remove()
 }
 
+fn power_cycle(directory: &Directory, spec: &LabSpec, host: Host) -> Result<Host> {
+    let node = host.spec().clone();
+    let of_node = |end: &End| end_node(end) == node.name;
+    if let Some(link) = spec.links.iter().find(|link| link.between.iter().any(of_node)) {
+        let [a, b] = &link.between;
+        return Err(Error::spec(
+            "links",
+            format!("{a} - {b}"),
+            "none for a host that is rebooted, only switches",
+        ));
+    }
+    let dir = directory.node(&node.name);
+    processes::kill_all(&directory.lab, &namespaces_below(&dir))?;
+    crate::runtime::remove_cgroup(&host.cgroup());
+    // Explicitly, and with them the switches' ends: a namespace dies when its last user lets go, at a moment of the kernel's choice.
+    wiring::unplug(&node, host.net())?;
+    drop(host);
+    namespace::release(&dir)?;
+    for step in steps(&directory.lab, spec) {
+        let ours = match &step {
+            Step::Node { node: name, .. } | Step::Configure { node: name } => *name == node.name,
+            Step::Wire { between, .. } => between.iter().any(of_node),
+            _ => false,
+        };
+        if ours {
+            make(directory, spec, &step)?;
+        }
+    }
+    wiring::settle(&node.name, &net(directory, &node.name)?)?;
+    Host::open(&directory.lab, &node, &dir)
+}
+
 /// The lab's namespaces: those of its nodes and those of the containers on them.
 fn namespaces(directory: &Directory) -> HashSet<NamespaceId> {
+    directory.nodes().iter().flat_map(|dir| namespaces_below(dir)).collect()
+}
+
+/// The namespaces of one node and of the containers on it.
+pub(crate) fn namespaces_below(dir: &Path) -> HashSet<NamespaceId> {
     // A file that nothing was bound onto yet is not a namespace.
     let bound = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == NSFS_MAGIC);
     let mut ids = HashSet::new();
-    for dir in directory.nodes() {
-        for path in [dir.join(NET), dir.join(MNT)].iter().filter(|path| bound(path)) {
-            ids.extend(processes::id_of(path));
-        }
-        let mounts = dir.join(MNT);
-        if bound(&mounts) {
-            ids.extend(containers_below(&mounts));
-        }
+    for path in [dir.join(NET), dir.join(MNT)].iter().filter(|path| bound(path)) {
+        ids.extend(processes::id_of(path));
+    }
+    let mounts = dir.join(MNT);
+    if bound(&mounts) {
+        ids.extend(containers_below(&mounts));
     }
     ids
 }

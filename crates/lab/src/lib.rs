@@ -29,6 +29,7 @@ pub use host::{Host, Switch};
 pub use lab::{Ephemeral, Lab, Summary};
 pub use matrix::{Cell, Endpoint, Matrix, cell};
 pub use plugins::{Answer, Call, Plugins, TYPES};
+pub use processes::Process;
 pub use spec::{End, InterfaceSpec, LabSpec, LinkSpec, NodeSpec, Role, RouteSpec, SwitchSpec};
 pub use state::Stage;
 pub use step::{Step, steps};

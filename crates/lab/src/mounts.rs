@@ -29,6 +29,16 @@ const PRIVATE: [&str; 10] = [
 const HIDDEN: [&str; 5] =
     ["/etc/NetworkManager", "/etc/netplan", "/etc/network", "/var/lib/NetworkManager", "/var/lib/dhcp"];
 
+/// What is kept on a node's disk beside them.
+const ON_DISK: [&str; 6] = [
+    "/etc/kubernetes",
+    "/var/lib/containerd",
+    "/var/lib/etcd",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+];
+
 /// Makes `dir` a private mount, the only kind onto which a mount namespace can be bound.
 pub(crate) fn make_private(dir: &Path) -> Result<()> {
     mount_bind(dir, dir).map_err(|errno| Error::io("bind onto itself", dir.display(), errno))?;
@@ -52,18 +62,25 @@ pub(crate) fn detach_all(dir: &Path) -> Result<()> {
     }
 }
 
-/// Turns the calling thread's fresh mount namespace into a node's.
-pub(crate) fn furnish() -> Result<()> {
+/// Turns the calling thread's fresh mount namespace into a node's, with its directories in `disk` when it has one.
+pub(crate) fn furnish(disk: Option<&Path>) -> Result<()> {
     let all = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", all).map_err(|errno| Error::io("make private the mount", "/", errno))?;
     forget_the_machines_run()?;
     let stage = Path::new("/run");
     tmpfs(stage)?;
+    let kept = disk.map(|disk| keep(disk, stage)).transpose()?;
+    let on_disk: &[&str] = if disk.is_some() { &ON_DISK } else { &[] };
+    let own: Vec<&Path> = PRIVATE.iter().chain(on_disk).map(Path::new).collect();
     // An overlay hides what is mounted below it: all of them first.
-    for dir in PRIVATE {
-        make_possible(Path::new(dir), stage)?;
+    own.iter().try_for_each(|dir| make_possible(dir, stage))?;
+    for dir in own.iter().filter(|dir| dir.is_dir()) {
+        match &kept {
+            None => tmpfs(dir)?,
+            Some(kept) => bind_from(kept, dir)?,
+        }
     }
-    for dir in PRIVATE.into_iter().chain(HIDDEN).map(Path::new) {
+    for dir in HIDDEN.iter().map(Path::new) {
         if dir.is_dir() {
             tmpfs(dir)?;
         }
@@ -79,7 +96,28 @@ pub(crate) fn furnish() -> Result<()> {
     if var_run.is_dir() && !var_run.is_symlink() {
         mount_bind("/run", var_run).map_err(|errno| Error::io("bind /run onto", "/var/run", errno))?;
     }
+    if disk.is_some() {
+        // As systemd does on a machine: what a container of ours mounts with propagation is seen on the host, and the reverse.
+        let all = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
+        mount_change("/", all).map_err(|errno| Error::io("make shared the mount", "/", errno))?;
+    }
     Ok(())
+}
+
+/// A node's disk at a place that no overlay hides.
+fn keep(disk: &Path, stage: &Path) -> Result<PathBuf> {
+    let kept = stage.join("disk");
+    for dir in [disk, &kept] {
+        fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))?;
+    }
+    mount_bind(disk, &kept).map_err(|errno| Error::io("bind", disk.display(), errno))?;
+    Ok(kept)
+}
+
+fn bind_from(kept: &Path, dir: &Path) -> Result<()> {
+    let from = kept.join(dir.strip_prefix("/").unwrap_or(dir));
+    fs::create_dir_all(&from).map_err(|error| Error::io("create", from.display(), error))?;
+    mount_bind(&from, dir).map_err(|errno| Error::io("bind onto", dir.display(), errno))
 }
 
 /// Drops this namespace's copies of the machine's mounts below /run and of every bound namespace: as long as a copy

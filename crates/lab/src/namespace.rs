@@ -5,20 +5,44 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::spec::NodeSpec;
 use crate::{mounts, sys};
 
 /// File name of a node's network namespace below the node's directory.
 pub(crate) const NET: &str = "net";
 /// File name of a node's mount namespace.
 pub(crate) const MNT: &str = "mnt";
+/// File name of a node's UTS namespace, which holds its host name.
+pub(crate) const UTS: &str = "uts";
 
-/// Makes a network and a mount namespace and keeps them as `dir/net` and `dir/mnt`.
-pub(crate) fn make_node(dir: &Path) -> Result<()> {
-    make(dir, &[NET, MNT], || {
-        sys::leave_network_and_mounts()
-            .map_err(|error| Error::io("make namespaces for", dir.display(), error))?;
-        mounts::furnish()
-    })
+/// Makes a node's namespaces and keeps them as `dir/net` and `dir/mnt`, and, when it has a disk, `dir/uts`.
+pub(crate) fn make_node(dir: &Path, spec: &NodeSpec) -> Result<()> {
+    let wrong = |error| Error::io("make namespaces for", dir.display(), error);
+    match &spec.disk {
+        None => make(dir, &[NET, MNT], || {
+            sys::leave_network_and_mounts().map_err(wrong)?;
+            mounts::furnish(None)
+        }),
+        Some(disk) => make(dir, &[NET, MNT, UTS], || {
+            sys::leave_network_and_mounts().and_then(|()| sys::leave_host_name()).map_err(wrong)?;
+            rustix::system::sethostname(spec.name.as_bytes())
+                .map_err(|errno| Error::io("name", dir.display(), errno))?;
+            mounts::furnish(Some(disk))
+        }),
+    }
+}
+
+/// Lets go of a node's namespaces; they end with the last process in them.
+pub(crate) fn release(dir: &Path) -> Result<()> {
+    for kind in [NET, MNT, UTS] {
+        let path = dir.join(kind);
+        match rustix::mount::unmount(&path, rustix::mount::UnmountFlags::DETACH) {
+            // Not bound, or not there.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+            Err(errno) => return Err(Error::io("unmount", path.display(), errno)),
+        }
+    }
+    Ok(())
 }
 
 /// Makes a network namespace and keeps it as `dir/net`.

@@ -53,6 +53,45 @@ pub(crate) fn kill_all(lab: &str, namespaces: &HashSet<NamespaceId>) -> Result<(
     ))
 }
 
+/// A process of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number on the machine.
+    pub pid: i32,
+    /// File name of the program it runs.
+    pub program: String,
+}
+
+/// The processes in one of the namespaces, and their descendants, with their programs.
+pub(crate) fn list(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Process>> {
+    let named = find(namespaces)?.into_iter().filter_map(|pid| {
+        let pid = pid.as_raw_nonzero().get();
+        // One that has ended meanwhile has no program any more.
+        let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        let name = exe.file_name()?.to_str()?;
+        Some(Process { pid, program: name.trim_end_matches(" (deleted)").to_owned() })
+    });
+    Ok(named.collect())
+}
+
+/// Kills these processes and waits until they are gone.
+pub(crate) fn kill(node: &str, victims: &[Process]) -> Result<()> {
+    let pids = victims.iter().filter_map(|process| Pid::from_raw(process.pid));
+    let handles: Vec<OwnedFd> = pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
+    for handle in &handles {
+        let _ = pidfd_send_signal(handle, Signal::KILL);
+    }
+    for handle in &handles {
+        let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        let gone =
+            poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&timeout)).is_ok_and(|ready| ready > 0);
+        if !gone {
+            return Err(Error::io("end", format!("a process of {node}"), rustix::io::Errno::TIMEDOUT));
+        }
+    }
+    Ok(())
+}
+
 /// Processes in one of the namespaces, and their descendants. Never the caller itself.
 pub(crate) fn find(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Pid>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();

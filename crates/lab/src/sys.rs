@@ -17,6 +17,13 @@ pub(crate) fn leave_network_and_mounts() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives the calling thread a host name of its own.
+pub(crate) fn leave_host_name() -> io::Result<()> {
+    // SAFETY: as above, the file descriptor table stays shared.
+    unsafe { unshare_unsafe(UnshareFlags::NEWUTS)? };
+    Ok(())
+}
+
 /// Gives the calling thread a network namespace of its own.
 pub(crate) fn leave_network() -> io::Result<()> {
     // SAFETY: as above, the file descriptor table stays shared.
@@ -38,15 +45,31 @@ pub(crate) fn enter_network(network: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes `command` enter the mount and the network namespace between fork and exec.
+/// Moves the calling thread into a UTS namespace.
+pub(crate) fn enter_host_name(names: &File) -> io::Result<()> {
+    move_into_link_name_space(names.as_fd(), Some(LinkNameSpaceType::HostNameAndNISDomainName))?;
+    Ok(())
+}
+
+/// Makes `command` enter the network and, where they are given, the mount and the UTS namespace between fork and exec.
 ///
-/// The working directory becomes `/`: a directory of the old mount namespace cannot be kept.
-pub(crate) fn enter_before_exec(command: &mut Command, mounts: File, network: File) {
+/// With a mount namespace the working directory becomes `/`: a directory of the old mount namespace cannot be kept.
+pub(crate) fn enter_before_exec(
+    command: &mut Command,
+    mounts: Option<File>,
+    network: File,
+    names: Option<File>,
+) {
     let enter = move || {
-        move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
+        if let Some(mounts) = &mounts {
+            move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))?;
+        }
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+        if let Some(names) = &names {
+            move_into_link_name_space(names.as_fd(), Some(LinkNameSpaceType::HostNameAndNISDomainName))?;
+        }
         Ok(())
     };
-    // SAFETY: between fork and exec only two system calls run, no allocation and no lock.
+    // SAFETY: between fork and exec only these system calls run, no allocation and no lock.
     unsafe { command.pre_exec(enter) };
 }

@@ -131,6 +131,19 @@ pub(crate) fn configure(spec: &NodeSpec, net: &NetNs) -> Result<()> {
     links(spec, &mut netlink).map_err(wrong())
 }
 
+/// Takes a node's interfaces away, and with each the other end of its wire.
+pub(crate) fn unplug(spec: &NodeSpec, net: &NetNs) -> Result<()> {
+    let wrong = || Error::network(&spec.name);
+    let mut netlink = Netlink::open_in(net).map_err(wrong())?;
+    for interface in &spec.interfaces {
+        // One that somebody deleted or renamed goes with the namespace.
+        if let Some(link) = netlink.link_by_name(&interface.name).map_err(wrong())? {
+            netlink.apply(&Change::DeleteLink { index: link.index }).map_err(wrong())?;
+        }
+    }
+    Ok(())
+}
+
 fn settings(spec: &NodeSpec) -> kernel::Result<()> {
     let forward = if spec.role == (Role::Router { forward: true }) { "1" } else { "0" };
     // A new namespace copies the machine's IPv4 settings; a lab is the same everywhere.

@@ -1,5 +1,6 @@
 //! `llano lab`: labs on this machine.
 
+mod cluster;
 mod demo;
 mod example;
 mod exec;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     Show(example::Show),
     /// Show containers on a LAN: two hosts, a switch, a gateway, and a macvlan.conf from a handbook
     Demo(demo::Demo),
+    /// A real Kubernetes cluster: nodes and LAN are a lab
+    #[command(subcommand)]
+    Cluster(cluster::Command),
 }
 
 pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
@@ -60,6 +64,7 @@ pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
         Command::Examples => example::list(out),
         Command::Show(args) => example::show(&args, out),
         Command::Demo(args) => demo::run(&args, out),
+        Command::Cluster(command) => cluster::run(command, out),
     }
 }
 

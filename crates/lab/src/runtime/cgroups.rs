@@ -11,15 +11,20 @@ const TREE: &str = "/sys/fs/cgroup";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The directory of a lab, below the root of the tree (of each controller's tree in version 1).
-pub(super) fn of(lab: &str) -> String {
+pub(crate) fn of(lab: &str) -> String {
     format!("llano-lab-{lab}")
 }
 
 /// Removes what a lab's containers left, when their processes are gone.
 pub(crate) fn remove(lab: &str) {
-    let name = of(lab);
+    remove_below(&of(lab));
+}
+
+/// As [`remove`], for a path below the root of the tree.
+pub(crate) fn remove_below(path: &str) {
+    let name = path.trim_start_matches('/');
     let controllers = fs::read_dir(TREE).into_iter().flatten().flatten().map(|entry| entry.path());
-    for dir in controllers.map(|tree| tree.join(&name)).chain([Path::new(TREE).join(&name)]) {
+    for dir in controllers.map(|tree| tree.join(name)).chain([Path::new(TREE).join(name)]) {
         let end = Instant::now() + PATIENCE;
         // The kernel takes a killed process out of its cgroup a moment after it is gone.
         while dir.is_dir() && !remove_tree(&dir) && Instant::now() < end {

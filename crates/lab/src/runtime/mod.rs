@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use kernel::NetNs;
 
-pub(crate) use cgroups::remove as remove_cgroups;
+pub(crate) use cgroups::{of as cgroup_of, remove as remove_cgroups, remove_below as remove_cgroup};
 pub use containerd::Containerd;
 pub use image::IMAGE;
 pub use podman::Podman;

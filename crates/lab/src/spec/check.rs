@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::path::{Component, Path};
 
 use super::{End, LabSpec, NodeSpec};
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ pub(super) fn all(spec: &LabSpec) -> Result<()> {
         interfaces(spec, node, &path)?;
         gateways(node, &path)?;
         sysctls(node, &path)?;
+        disk(node, &path)?;
     }
     links(spec)?;
     wires(spec)?;
@@ -144,6 +146,22 @@ fn sysctls(node: &NodeSpec, path: &str) -> Result<()> {
             Err(Error::spec(&format!("{path}.sysctls"), key, allowed))
         }
         None => Ok(()),
+    }
+}
+
+fn disk(node: &NodeSpec, path: &str) -> Result<()> {
+    let ok = |disk: &Path| {
+        let mut parts = disk.components();
+        parts.next() == Some(Component::RootDir)
+            && parts.next().is_some()
+            && disk.components().skip(1).all(|part| matches!(part, Component::Normal(_)))
+    };
+    match &node.disk {
+        Some(disk) if !ok(disk) => {
+            let allowed = "an absolute path without .., of a directory that is this host's alone";
+            Err(Error::spec(&format!("{path}.disk"), disk.display(), allowed))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ mod parse;
 mod yaml;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use kernel::MacAddr;
@@ -41,6 +42,8 @@ pub struct NodeSpec {
     pub routes: Vec<RouteSpec>,
     /// Kernel settings below /proc/sys, with slashes (`net/ipv4/conf/all/rp_filter`), written before links are up.
     pub sysctls: Vec<(String, String)>,
+    /// Where its own directories are kept: then they outlive a reboot, and it has its name as host name.
+    pub disk: Option<PathBuf>,
 }
 
 /// What a node does with packets for others.

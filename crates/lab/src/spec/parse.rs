@@ -1,5 +1,7 @@
 //! YAML to [`LabSpec`], one function per kind of thing.
 
+use std::path::PathBuf;
+
 use serde_yaml_ng::Value;
 
 use super::yaml::Node;
@@ -36,7 +38,7 @@ fn node(name: String, entry: &Node<'_>, router: bool) -> Result<NodeSpec> {
     let keys: &[&str] = if router {
         &["interfaces", "gateway", "routes", "sysctls", "forward"]
     } else {
-        &["interfaces", "gateway", "routes", "sysctls"]
+        &["interfaces", "gateway", "routes", "sysctls", "disk"]
     };
     let map = entry.map(keys)?;
     let forward = map.get("forward").map(|value| value.truth()).transpose()?.unwrap_or(true);
@@ -58,6 +60,7 @@ fn node(name: String, entry: &Node<'_>, router: bool) -> Result<NodeSpec> {
             .into_iter()
             .map(|(key, value)| Ok((key, value.scalar()?)))
             .collect::<Result<_>>()?,
+        disk: map.get("disk").map(|value| value.text().map(PathBuf::from)).transpose()?,
         name,
     })
 }

@@ -1,0 +1,3 @@
+module llano.dev/cluster/echo
+
+go 1.25.0
