@@ -27,6 +27,22 @@ pub enum Error {
         /// The system's refusal.
         source: io::Error,
     },
+    /// The API server cannot be asked, and the watch does not know.
+    #[error("{what}: {reason}")]
+    Behind {
+        /// What was asked: `pod shop/web`.
+        what: String,
+        /// Why nobody could say.
+        reason: String,
+    },
+    /// The container runtime does not answer.
+    #[error("container runtime at {endpoint}: {reason}")]
+    Runtime {
+        /// Its socket.
+        endpoint: String,
+        /// Its words.
+        reason: String,
+    },
     /// A result that has no form as JSON.
     #[error(transparent)]
     Cni(#[from] cni::Error),
