@@ -26,7 +26,7 @@ fn state(n: usize) -> Option<(String, &'static str)> {
     let text =
         ["", "eth0=? net1=?", "eth0=10.0.0.1/8 net1=10.0.0.2/8", "!deleted eth0=10.0.0.1/8 net1=10.0.0.2/8"]
             [n % 4];
-    (n % 4 > 0).then(|| (format!("p{}", n / 4), text))
+    (!n.is_multiple_of(4)).then(|| (format!("p{}", n / 4), text))
 }
 
 /// Not a test: the process that is killed.
