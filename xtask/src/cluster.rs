@@ -22,7 +22,7 @@ Examples:
   cargo xtask cluster build                 only build what is missing"
 )]
 pub(crate) struct Args {
-    /// up, down, kubectl, status, logs, kill, start, reboot: handed to `llano lab cluster`; or build
+    /// up, down, kubectl, status, logs, import, kill, stop, start, reboot: handed to `llano lab cluster`; or build
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<String>,
 }

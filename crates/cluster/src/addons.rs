@@ -36,7 +36,8 @@ pub(crate) fn all(spec: &ClusterSpec) -> Value {
 fn node(number: u8) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": node_name(number)},
+        // Flannel breaks off at a node without any annotation; this is the one that the controller manager gives to every node.
+        "metadata": {"name": node_name(number), "annotations": {"node.alpha.kubernetes.io/ttl": "0"}},
         "spec": {"podCIDR": node_pods(number), "podCIDRs": [node_pods(number)]},
     })
 }

@@ -217,7 +217,18 @@ impl Cluster {
         }
     }
 
-    /// Starts a process that was killed. It does not wait until it serves.
+    /// Ends a process with SIGTERM and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not end, or does not run.
+    pub fn stop(&self, component: &Component) -> Result<()> {
+        match self.lab.host(component.host())?.stop(&[component.program()], PATIENCE)? {
+            0 => Err(Error::program(component.to_string(), "does not run")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts a process that was killed or stopped. It does not wait until it serves.
     ///
     /// # Errors
     /// When it runs already, or cannot be started.

@@ -103,6 +103,8 @@ impl Component {
         let mut child = command
             .args(args)
             .env("PATH", programs.path())
+            // flannel looks its node up by it, as by the downward API of its DaemonSet.
+            .env("NODE_NAME", self.host())
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(wrong)?)
             .stderr(log)

@@ -5,8 +5,10 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use kernel::NetNs;
+use rustix::process::Signal;
 
 use crate::error::{Error, Result};
 use crate::lab::namespaces_below;
@@ -95,9 +97,21 @@ impl Host {
     /// # Errors
     /// When one does not end.
     pub fn kill(&self, programs: &[&str]) -> Result<usize> {
+        self.end(programs, Signal::KILL, processes::PATIENCE)
+    }
+
+    /// As [`Host::kill`], with SIGTERM: each ends in its own way, within `patience`.
+    ///
+    /// # Errors
+    /// When one does not end.
+    pub fn stop(&self, programs: &[&str], patience: Duration) -> Result<usize> {
+        self.end(programs, Signal::TERM, patience)
+    }
+
+    fn end(&self, programs: &[&str], signal: Signal, patience: Duration) -> Result<usize> {
         let victims = self.processes()?.into_iter();
         let victims: Vec<Process> = victims.filter(|process| programs.contains(&&*process.program)).collect();
-        processes::kill(self.name(), &victims)?;
+        processes::end(self.name(), &victims, signal, patience)?;
         Ok(victims.len())
     }
 

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::mpsc;
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use crate::error::{Error, Result};
 use crate::spec::NodeSpec;
 use crate::{mounts, sys};
@@ -53,13 +55,45 @@ pub(crate) fn make_network(dir: &Path) -> Result<()> {
 }
 
 /// Runs `enter` on a thread of its own, then binds the namespaces it ended up in.
-fn make(dir: &Path, kinds: &[&str], enter: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+///
+/// The kernel binds a mount namespace only where its number is higher than the caller's own (against loops), and since 6.18
+/// each CPU gives out numbers from a supply of its own. In a caller whose namespace is not the machine's first one, the CPU
+/// decides whether it works: they are tried one after another.
+fn make(dir: &Path, kinds: &[&str], enter: impl Fn() -> Result<()> + Send + Sync) -> Result<()> {
     fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))?;
+    let cpus =
+        sched_getaffinity(None).map_err(|errno| Error::io("read", "the CPUs of this process", errno))?;
+    let mut result = attempt(dir, kinds, None, &enter);
+    for cpu in (0..CpuSet::MAX_CPU).filter(|cpu| cpus.is_set(*cpu)) {
+        let by_number = matches!(&result, Err(Error::Io { what: BIND, source, .. })
+            if source.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()));
+        if !by_number {
+            break;
+        }
+        release(dir)?;
+        result = attempt(dir, kinds, Some(cpu), &enter);
+    }
+    result
+}
+
+const BIND: &str = "bind a namespace onto";
+
+fn attempt(
+    dir: &Path,
+    kinds: &[&str],
+    cpu: Option<usize>,
+    enter: &(impl Fn() -> Result<()> + Send + Sync),
+) -> Result<()> {
     std::thread::scope(|scope| {
         let (entered, wait_entered) = mpsc::sync_channel(1);
         let (done, wait_done) = mpsc::sync_channel::<()>(1);
         scope.spawn(move || {
-            let result = enter().map(|()| rustix::thread::gettid().as_raw_nonzero());
+            let pinned = cpu.map_or(Ok(()), |cpu| {
+                let mut only = CpuSet::new();
+                only.set(cpu);
+                sched_setaffinity(None, &only).map_err(|errno| Error::io("run on CPU", cpu, errno))
+            });
+            let result = pinned.and_then(|()| enter()).map(|()| rustix::thread::gettid().as_raw_nonzero());
             // The thread must live until its namespaces are bound; a closed channel means they are, or never will be.
             let _ = entered.send(result);
             let _ = wait_done.recv();
@@ -70,7 +104,7 @@ fn make(dir: &Path, kinds: &[&str], enter: impl FnOnce() -> Result<()> + Send) -
             let target = dir.join(kind);
             File::create(&target).map_err(|error| Error::io("create", target.display(), error))?;
             rustix::mount::mount_bind(format!("/proc/self/task/{thread}/ns/{kind}"), &target)
-                .map_err(|errno| Error::io("bind a namespace onto", target.display(), errno))
+                .map_err(|errno| Error::io(BIND, target.display(), errno))
         });
         drop(done);
         result

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 pub(crate) type NamespaceId = (u64, u64);
 
 /// Longest wait for killed processes to be gone, for each round.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// A process may fork while it is looked for; after this many rounds something is wrong.
 const ROUNDS: usize = 20;
 
@@ -74,15 +74,15 @@ pub(crate) fn list(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Process>> {
     Ok(named.collect())
 }
 
-/// Kills these processes and waits until they are gone.
-pub(crate) fn kill(node: &str, victims: &[Process]) -> Result<()> {
+/// Sends these processes a signal that ends them, and waits until they are gone.
+pub(crate) fn end(node: &str, victims: &[Process], signal: Signal, patience: Duration) -> Result<()> {
     let pids = victims.iter().filter_map(|process| Pid::from_raw(process.pid));
     let handles: Vec<OwnedFd> = pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
     for handle in &handles {
-        let _ = pidfd_send_signal(handle, Signal::KILL);
+        let _ = pidfd_send_signal(handle, signal);
     }
     for handle in &handles {
-        let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        let timeout = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: 0 };
         let gone =
             poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&timeout)).is_ok_and(|ready| ready > 0);
         if !gone {

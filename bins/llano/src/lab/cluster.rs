@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ Examples:
   llano lab cluster kubectl get pods -A
   llano lab cluster status
   llano lab cluster logs node1/kubelet
+  llano lab cluster import image.tar            nodes pull nothing
   llano lab exec node1 -- ip link               a node is a host of a lab
   llano lab cluster down
 
@@ -40,8 +41,12 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Kill a process of the cluster (SIGKILL)
     Kill(Of),
-    /// Start a process that was killed
+    /// End a process of the cluster in its own way (SIGTERM)
+    Stop(Of),
+    /// Start a process that was killed or stopped
     Start(Of),
+    /// Give every node the images of an archive
+    Import(Import),
     /// Cut a node's power and boot it: processes and namespaces gone, disk kept
     Reboot(Reboot),
 }
@@ -127,6 +132,16 @@ pub(crate) struct Of {
     component: Component,
 }
 
+/// Import images.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    name: Name,
+    /// An OCI layout as a tar archive, or what `docker save` writes
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
 /// Reboot a node.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reboot {
@@ -147,6 +162,15 @@ pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
         Command::Kill(args) => {
             Cluster::open(&args.name.name)?.kill(&args.component)?;
             changed(&args.component.to_string(), "killed", out)
+        }
+        Command::Stop(args) => {
+            Cluster::open(&args.name.name)?.stop(&args.component)?;
+            changed(&args.component.to_string(), "stopped", out)
+        }
+        Command::Import(args) => {
+            let cluster = Cluster::open(&args.name.name)?;
+            cluster.import(&args.file)?;
+            changed(&args.file.display().to_string(), "imported on every node", out)
         }
         Command::Start(args) => {
             Cluster::open(&args.name.name)?.start(&args.component)?;

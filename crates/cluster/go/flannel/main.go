@@ -89,8 +89,10 @@ func run(parent context.Context, kubeconfig, config, iface, subnetFile string) e
 		defer running.Done()
 		registered.Run(ctx)
 	}()
-	err = manager.CompleteLease(ctx, lease, &running)
-	cancel()
+	// It returns at once: the lease is the node's range, and never ends.
+	if err = manager.CompleteLease(ctx, lease, &running); err != nil {
+		cancel()
+	}
 	running.Wait()
 	return err
 }
