@@ -7,30 +7,20 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use attach::agent::AgentPlugin;
 use attach::paths::Paths;
+use attach::types::{self, TYPES};
 use cni::Plugin;
 
 #[global_allocator]
 static ALLOCATOR: alloc::Bump = alloc::Bump;
 
-/// The plugin types, in the order they are listed to a user.
-const TYPES: [&str; 9] =
-    ["macvlan", "vlan", "loopback", "host-local", "static", "dhcp", "tuning", "sbr", "bandwidth"];
-
 fn plugin(name: &str) -> Option<Box<dyn Plugin>> {
     let paths = Paths::from_env();
-    Some(match name {
-        "macvlan" => Box::new(attach::macvlan::MacvlanPlugin { paths }),
-        "vlan" => Box::new(attach::vlan::VlanPlugin { paths }),
-        "host-local" => Box::new(attach::ipam::HostLocalPlugin { paths }),
-        "static" => Box::new(attach::ipam::StaticPlugin),
-        "dhcp" => Box::new(attach::ipam::DhcpPlugin { paths }),
-        "loopback" => Box::new(attach::loopback::Loopback),
-        "tuning" => Box::new(attach::tuning::Tuning),
-        "sbr" => Box::new(attach::sbr::Sbr),
-        "bandwidth" => Box::new(attach::bandwidth::Bandwidth),
-        _ => return None,
-    })
+    match name {
+        "llano" => Some(Box::new(AgentPlugin { paths })),
+        _ => types::plugin(name, &paths),
+    }
 }
 
 fn main() -> ExitCode {
@@ -47,7 +37,7 @@ fn about() -> ExitCode {
     use std::io::Write;
     let text = format!(
         "llano-cni {}: CNI plugins in one file, chosen by the name it is called by.\n\
-         Types: {}.\n\
+         Types: {}, and llano, which asks the node's agent.\n\
          Link it under each name in the CNI binary directory, such as\n\
          \x20   ln -s llano-cni /opt/cni/bin/macvlan\n\
          or let `llano install` do it.\n",

@@ -151,6 +151,15 @@ impl NetConfig {
         }
     }
 
+    /// Gives plugin `index` a key that its configuration has not: an answer to what was left open there.
+    pub fn put_default(&mut self, index: usize, key: &str, value: Value) {
+        if let Some(plugin) = self.plugins.get_mut(index)
+            && Object::root(&plugin.conf).is_ok_and(|conf| !conf.has(key))
+        {
+            plugin.conf.set(key, value);
+        }
+    }
+
     /// What plugin `index` reads on standard input: its configuration with the network's `name` and `cniVersion`, the
     /// previous result, and of `runtime` what it declares as its capabilities. `None` when there is no such plugin.
     ///
@@ -259,6 +268,11 @@ impl PluginConfig {
     /// `ipam.type`; none when absent or empty.
     pub fn ipam(&self) -> Option<&str> {
         self.ipam.as_deref()
+    }
+
+    /// The configuration for reading.
+    pub fn root(&self) -> Object<'_> {
+        Object::root(&self.conf).unwrap_or_else(|_| Object::empty())
     }
 
     /// Whether it declares the capability.

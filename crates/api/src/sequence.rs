@@ -1,6 +1,7 @@
 //! A plan against the world: ADD in order, everything undone at the first failure, DEL in reverse and to the end. The world
 //! is a [`Delegate`]: the agent's makes ours in-process and executes others, a test's writes down what it is asked.
 
+use cni::json::Value;
 use cni::{CniResult, Verb};
 
 use crate::status::{DeviceInfo, Statuses};
@@ -9,7 +10,7 @@ use crate::{DelegateCall, Device, Event, Plan, Pod, RouteChange, default_routes}
 /// One plugin to run.
 #[derive(Debug, Clone)]
 pub struct PluginCall<'a> {
-    /// ADD, DEL, CHECK or STATUS.
+    /// ADD, DEL, CHECK, STATUS or GC.
     pub verb: Verb,
     /// The attachment: `CNI_IFNAME`, network, options.
     pub call: &'a DelegateCall,
@@ -184,6 +185,27 @@ pub fn status_one(call: &DelegateCall, delegate: &mut dyn Delegate) -> cni::Resu
         run(call, Verb::Status, index, None, delegate)?;
     }
     Ok(())
+}
+
+/// Hands GC's list of valid attachments to the plugins of one call; success where its version has no GC, or it is switched
+/// off.
+///
+/// # Errors
+/// The first plugin's that failed, after all have been asked.
+pub fn gc_one(call: &DelegateCall, valid: &Value, delegate: &mut dyn Delegate) -> cni::Result<()> {
+    let mut first = Ok(());
+    if !call.config.can_collect() {
+        return first;
+    }
+    for (index, plugin) in call.config.plugins().iter().enumerate() {
+        let Some(config) = call.config.stdin(index, None, &call.runtime)? else { continue };
+        let mut config = cni::json::parse(config.as_bytes())?;
+        config.set("cni.dev/valid-attachments", valid.clone());
+        let (verb, kind, config) = (Verb::Gc, plugin.kind(), config.to_compact());
+        let done = delegate.run(&PluginCall { verb, call, index, kind, args: String::new(), config });
+        first = first.and(done.map(|_| ()));
+    }
+    first
 }
 
 /// Undoes calls in reverse, to the end whatever fails. What is left, by place.

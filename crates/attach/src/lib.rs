@@ -2,7 +2,7 @@
 //!
 //! An attachment is one interface of one pod on one network. Every plugin type that Llano answers to
 //! is a module here, and a [`cni::Plugin`]; the plugin binary only picks one by the name it was called by,
-//! and the agent will call the same code.
+//! and the agent calls the same code.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -11,9 +11,12 @@
 //! | [`probe`] | RFC 5227 probes, DAD solicitations and announcements |
 //! | [`host_access`] | the shim that lets a host talk to its own pods |
 //! | [`ipam`] | where addresses come from |
+//! | [`agent`] | `type: llano`: asks the node's agent |
+//! | [`types`] | which of them a name means |
 //! | [`tuning`], [`sbr`], [`bandwidth`] | change a link that an earlier plugin of the chain made |
 
 mod addresses;
+pub mod agent;
 pub mod bandwidth;
 mod error;
 pub mod host_access;
@@ -24,7 +27,9 @@ pub mod macvlan;
 pub mod paths;
 pub mod probe;
 pub mod sbr;
+mod spool;
 pub mod tuning;
+pub mod types;
 pub mod vlan;
 mod warning;
 

@@ -9,6 +9,7 @@ mod record;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::DelegateCall;
 use cni::{CniResult, Version};
@@ -28,6 +29,8 @@ pub struct Store {
     database: Database,
     path: PathBuf,
     batch: Batch,
+    /// The last write failed.
+    broken: AtomicBool,
 }
 
 impl Store {
@@ -54,7 +57,7 @@ impl Store {
     }
 
     fn on(database: Database, path: PathBuf) -> Result<Store> {
-        let store = Store { database, path, batch: Batch::default() };
+        let store = Store { database, path, batch: Batch::default(), broken: AtomicBool::new(false) };
         // So that reading never meets a missing table.
         store.commit(Change::Nothing)?;
         Ok(store)
@@ -118,6 +121,14 @@ impl Store {
         self.commit(Change::Forget { id: container_id.to_owned() })
     }
 
+    /// Whether it can be written. Costs nothing but after a write that failed: then one more.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn probe(&self) -> Result<()> {
+        if self.broken.load(Ordering::SeqCst) { self.commit(Change::Nothing).map(|_| ()) } else { Ok(()) }
+    }
+
     /// One pod.
     ///
     /// # Errors
@@ -165,7 +176,9 @@ impl Store {
     }
 
     fn commit(&self, change: Change) -> Result<bool> {
-        self.batch.commit(&self.database, change).map_err(|reason| failed(&self.path, &reason))
+        let done = self.batch.commit(&self.database, change);
+        self.broken.store(done.is_err(), Ordering::SeqCst);
+        done.map_err(|reason| failed(&self.path, &reason))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Error {

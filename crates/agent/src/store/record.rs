@@ -23,6 +23,8 @@ pub struct Pod {
     pub netns: Option<PathBuf>,
     /// `CNI_IFNAME`: the first interface.
     pub ifname: String,
+    /// `CNI_PATH`.
+    pub path: Vec<PathBuf>,
 }
 
 /// One attachment of a pod.
@@ -67,6 +69,10 @@ impl Pod {
         if let Some(netns) = &self.netns {
             value.set("netns", netns.to_string_lossy().as_ref().into());
         }
+        if !self.path.is_empty() {
+            let list = self.path.iter().map(|path| Value::from(path.to_string_lossy().as_ref()));
+            value.set("path", Value::Array(list.collect()));
+        }
         value.to_compact()
     }
 
@@ -81,6 +87,7 @@ impl Pod {
             uid: text("uid")?,
             netns: root.text("netns")?.map(PathBuf::from),
             ifname: text("ifname")?,
+            path: root.strings("path")?.into_iter().map(PathBuf::from).collect(),
         })
     }
 }

@@ -4,7 +4,6 @@
 //! `ipam.timeout` (2 minutes unless the configuration says otherwise, at most 210 s: kubelet gives up after 4 minutes)
 //! and [`START_LIMIT`]. The configuration's other keys are the daemon's, see `settings` of the dhcp crate.
 
-mod spool;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -13,8 +12,8 @@ use std::time::{Duration, Instant};
 use cni::forward::{ForwardError, forward};
 use cni::{CniResult, Plugin, Request, Verb};
 
-use crate::Result;
 use crate::paths::Paths;
+use crate::{Result, spool};
 
 /// What ADD may take unless `ipam.timeout` says otherwise; the same as the daemon's own limit.
 const DEFAULT_TIMEOUT: u32 = 120;
@@ -80,12 +79,12 @@ impl Dhcp {
             Err(ForwardError::NotRunning { .. }) if !self.has_leases() => return Ok(()),
             Err(ForwardError::NotRunning { .. }) => {}
             Err(ForwardError::Timeout { .. } | ForwardError::Protocol { .. }) => {
-                return spool::keep(&self.state_dir, &with_verb(request, Verb::Del));
+                return spool::keep(&self.state_dir.join("spool"), &with_verb(request, Verb::Del));
             }
         }
         match self.ask(request, Verb::Del, SHORT_LIMIT) {
             Ok(_) => Ok(()),
-            Err(_) => spool::keep(&self.state_dir, &with_verb(request, Verb::Del)),
+            Err(_) => spool::keep(&self.state_dir.join("spool"), &with_verb(request, Verb::Del)),
         }
     }
 

@@ -53,6 +53,7 @@ fn pod(id: &str) -> Pod {
         uid: "u".to_owned(),
         netns: Some("/run/netns/x".into()),
         ifname: "eth0".to_owned(),
+        path: vec!["/opt/cni/bin".into()],
     }
 }
 

@@ -1,4 +1,4 @@
-//! DELs that no daemon could take: one file each, which the next daemon reads at its start.
+//! DELs that no daemon or agent could take: one file each, which the next one reads at its start.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,11 +9,11 @@ use cni::forward::encode_request_body;
 
 use crate::{Error, Result};
 
-/// Writes the call to `<state_dir>/spool`, on disk when this returns. The same attachment has one file.
-pub(super) fn keep(state_dir: &Path, request: &Request) -> Result<()> {
-    let dir = state_dir.join("spool");
+/// Writes the call to the directory, on disk when this returns. The same attachment has one file, whose name holds nothing
+/// of what the runtime said but its hash.
+pub(crate) fn keep(dir: &Path, request: &Request) -> Result<()> {
     let body = encode_request_body(request)?;
-    fs::create_dir_all(&dir).map_err(|source| Error::State { op: "make", path: dir.clone(), source })?;
+    fs::create_dir_all(dir).map_err(|source| Error::State { op: "make", path: dir.to_owned(), source })?;
     let env = &request.env;
     let name = fnv(&[env.container_id.as_str(), &request.name, &env.ifname].join("/"));
     let path = dir.join([&name, ".json"].concat());
@@ -24,7 +24,7 @@ pub(super) fn keep(state_dir: &Path, request: &Request) -> Result<()> {
             file.sync_all()
         })
         .and_then(|()| fs::rename(&draft, &path))
-        .and_then(|()| File::open(&dir)?.sync_all());
+        .and_then(|()| File::open(dir)?.sync_all());
     if written.is_err() {
         let _ = fs::remove_file(&draft);
     }

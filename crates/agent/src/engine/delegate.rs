@@ -1,0 +1,90 @@
+//! The world as a plan meets it: our plugin types in this process, every other one executed from `CNI_PATH`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::status::DeviceInfo;
+use api::{Delegate, Device, NetConfig, RouteChange, sequence::PluginCall};
+use cni::{CniResult, Plugin, RawEnv, Request, Verb, Version, delegate};
+
+use super::{Engine, routes};
+
+/// One container, as its plugins are told of it.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) engine: Arc<Engine>,
+    /// `CNI_CONTAINERID`.
+    pub(super) container_id: String,
+    /// `CNI_NETNS`.
+    pub(super) netns: Option<PathBuf>,
+    /// `CNI_PATH`.
+    pub(super) path: Vec<PathBuf>,
+}
+
+impl World {
+    fn request(&self, plugin: &PluginCall<'_>) -> cni::Result<Request> {
+        let path: Vec<_> = self.path.iter().map(|path| path.as_os_str()).collect();
+        let raw = RawEnv {
+            command: plugin.verb.as_str().into(),
+            container_id: self.container_id.as_str().into(),
+            netns: self.netns.clone().unwrap_or_default().into(),
+            ifname: plugin.call.ifname.as_str().into(),
+            args: plugin.args.as_str().into(),
+            path: path.join(std::ffi::OsStr::new(":")),
+            netns_override: std::ffi::OsString::new(),
+        };
+        Request::new(&raw, plugin.config.clone().into_bytes(), Version::ALL)
+    }
+}
+
+impl Delegate for World {
+    fn run(&mut self, plugin: &PluginCall<'_>) -> cni::Result<Option<CniResult>> {
+        // It would ask the agent, which waits for it.
+        if plugin.kind == "llano" {
+            let allowed = "the plugin that makes the interface, such as macvlan";
+            return Err(cni::Error::config("type", plugin.kind, allowed));
+        }
+        let request = self.request(plugin)?;
+        if let Some(own) = attach::types::plugin(plugin.kind, &self.engine.setup.paths) {
+            return dispatch(own.as_ref(), &request);
+        }
+        let file = delegate::find(plugin.kind, &request.env.path)?;
+        let _slot = self.engine.foreign.take();
+        delegate::exec(&file, &request, plugin.verb)
+    }
+
+    fn change_default_route(&mut self, change: &RouteChange) -> cni::Result<()> {
+        match &self.netns {
+            Some(netns) => routes::change(netns, change),
+            None => Err(cni::Error::netns("the pod has no network namespace")),
+        }
+    }
+
+    fn device_info(&mut self, device: &Device) -> Option<DeviceInfo> {
+        let bytes = std::fs::read(&device.info_file).ok()?;
+        DeviceInfo::parse(&bytes)
+            .inspect_err(
+                |error| tracing::warn!(file = device.info_file, error = %error, "device file not read"),
+            )
+            .ok()
+    }
+}
+
+fn dispatch(plugin: &dyn Plugin, request: &Request) -> cni::Result<Option<CniResult>> {
+    match request.env.verb {
+        Verb::Add => plugin.add(request).map(Some),
+        Verb::Del => plugin.del(request).map(|()| None),
+        Verb::Check => plugin.check(request).map(|()| None),
+        Verb::Status => plugin.status(request).map(|()| None),
+        Verb::Gc => plugin.gc(request).map(|()| None),
+        Verb::Version => Ok(None),
+    }
+}
+
+/// Whether everything of the network runs in this process, so that it ends soon.
+pub(super) fn is_ours(config: &NetConfig) -> bool {
+    let ours = |kind: &str| attach::types::TYPES.contains(&kind);
+    // A lease of a DHCPv6 server is given back with its acknowledgement, and the daemon may have to be started.
+    let soon = |kind: &str| ours(kind) && kind != "dhcp";
+    config.plugins().iter().all(|plugin| ours(plugin.kind()) && plugin.ipam().is_none_or(soon))
+}

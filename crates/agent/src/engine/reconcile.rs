@@ -1,0 +1,145 @@
+//! The store against the runtime and the spool: at the start, and when the caller hears of something.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::locks::lock;
+use super::{Arc, Engine};
+use crate::{PodKey, PodView, Record, spool};
+
+impl Engine {
+    /// Takes the spool in, undoes what was begun and not finished, repeats what is to be deleted, deletes what has no
+    /// sandbox any more, and follows annotations that changed meanwhile. Safe at any moment and beside any call; it asks
+    /// the runtime once, the API server never.
+    pub fn reconcile(self: &Arc<Engine>) {
+        self.take_spool();
+        let records = match self.store.all() {
+            Ok(records) => records,
+            Err(error) => return tracing::error!(error = %error, "store not read, nothing reconciled"),
+        };
+        let mut whole = Vec::new();
+        for record in records {
+            match record {
+                Ok(record) => whole.push(record),
+                Err(unreadable) => {
+                    let container = unreadable.container_id;
+                    tracing::error!(container, reason = unreadable.reason, "record cannot be read");
+                }
+            }
+        }
+        for record in &whole {
+            self.finish_deletion(record);
+        }
+        self.compare_with_runtime(&whole);
+        self.follow_annotations(&whole);
+    }
+
+    fn take_spool(self: &Arc<Engine>) {
+        let spooled = match spool::read(&self.setup.spool) {
+            Ok(spooled) => spooled,
+            Err(error) => return tracing::error!(error = %error, "spool not read"),
+        };
+        for call in spooled {
+            let container = call.request.env.container_id.clone();
+            tracing::info!(container, "DEL from the spool");
+            if let Err(error) = self.del(&call.request) {
+                tracing::error!(container, error = %error, "spooled DEL stays");
+                continue;
+            }
+            if let Err(error) = call.done() {
+                tracing::warn!(container, error = %error, "spooled DEL stays, it will be done again");
+            }
+        }
+    }
+
+    /// One record without its calls: what was begun is undone, what is doomed is deleted.
+    fn finish_deletion(self: &Arc<Engine>, record: &Record) {
+        let id = record.pod.container_id.as_str();
+        let begun = record.unfinished().next().is_some();
+        if !begun && record.to_delete().next().is_none() && record.doomed.is_none() {
+            return;
+        }
+        // Somebody is at it.
+        let Some(turn) = self.locks.try_take(id) else { return };
+        let Ok(Some(record)) = self.read(id) else { return };
+        let unfinished: Vec<usize> = record.unfinished().map(|attachment| attachment.call.position).collect();
+        let first = record.attachments.first().is_some_and(|attachment| attachment.result.is_some());
+        let why = "it was begun, and the agent ended before it was made";
+        // Without its first interface the pod was never answered for; with it, only what was plugged in later is half made.
+        let doomed = match (unfinished.is_empty(), first) {
+            (true, _) => Ok(true),
+            (false, true) => self.store.doom(id, Some(&unfinished), why),
+            (false, false) => self.store.doom(id, None, why),
+        };
+        if let Err(error) = doomed {
+            return tracing::error!(container = id, error = %error, "deletion not written, left for the next time");
+        }
+        if let Ok(Some(record)) = self.read(id)
+            && !self.delete_doomed(&record, &turn)
+            && record.doomed.is_none()
+        {
+            self.later.push(id, self.setup.limits);
+        }
+    }
+
+    /// Deletes records without sandbox. Only when the runtime has answered, and only once that is sure: the namespace is
+    /// gone too, or the sandbox has been missing for long enough.
+    fn compare_with_runtime(self: &Arc<Engine>, records: &[Record]) {
+        if records.is_empty() {
+            lock(&self.missing).clear();
+            return;
+        }
+        let sandboxes = match self.runtime.sandboxes() {
+            Ok(sandboxes) => sandboxes,
+            Err(error) => {
+                tracing::warn!(error = %error, "runtime not asked, no record is deleted for want of a sandbox");
+                return self.later.look_after(self.setup.limits.slowest);
+            }
+        };
+        let now = Instant::now();
+        let patience = self.setup.limits.missing;
+        let mut missing = BTreeMap::new();
+        for record in records {
+            let id = record.pod.container_id.as_str();
+            if sandboxes.iter().any(|sandbox| sandbox.id == id) || record.doomed.is_some() {
+                continue;
+            }
+            let Some(turn) = self.locks.try_take(id) else { continue };
+            let since = lock(&self.missing).get(id).copied().unwrap_or(now);
+            let gone = record.pod.netns.as_deref().is_none_or(|path| !path.exists());
+            if !gone && now.duration_since(since) < patience {
+                missing.insert(id.to_owned(), since);
+                continue;
+            }
+            // It may have been deleted, and made anew, since the list was read.
+            let Ok(Some(record)) = self.read(id) else { continue };
+            tracing::info!(container = id, "deleted: the runtime has no such sandbox");
+            if let Err(error) = self.store.doom(id, None, "the runtime has no such sandbox") {
+                tracing::error!(container = id, error = %error, "deletion not written, left for the next time");
+                continue;
+            }
+            let world = self.world(id, record.pod.netns.clone(), &record.pod.path);
+            self.delete_all(&record, world, &turn);
+        }
+        if !missing.is_empty() {
+            self.later.look_after(patience);
+        }
+        *lock(&self.missing) = missing;
+    }
+
+    /// Annotations that changed while nobody looked.
+    fn follow_annotations(self: &Arc<Engine>, records: &[Record]) {
+        let views = self.cluster.pods().unwrap_or_default();
+        let views: BTreeMap<&PodKey, &Arc<PodView>> = views.iter().map(|view| (&view.key, view)).collect();
+        for record in records.iter().filter(|record| record.doomed.is_none()) {
+            let key = PodKey {
+                namespace: record.pod.namespace.clone(),
+                name: record.pod.name.clone(),
+                uid: record.pod.uid.clone(),
+            };
+            if let Some(view) = views.get(&key) {
+                self.follow(&record.pod.container_id, view);
+            }
+        }
+    }
+}

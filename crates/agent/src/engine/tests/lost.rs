@@ -1,0 +1,135 @@
+//! What an agent that ended, a runtime that forgot and a DEL that found nobody leave behind.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cni::forward::encode_request_body;
+
+use super::{Node, container, request};
+use crate::{Engine, PodKey, Sandbox};
+
+fn sandbox(pod: &str) -> Sandbox {
+    let key: PodKey = super::key(pod);
+    Sandbox { id: container(pod), pod: key, ready: true, netns: None }
+}
+
+/// An ADD whose agent ended after the intent.
+fn cut(node: Node, pod: &str) -> Node {
+    node.pod(pod, Some("a"));
+    node.call("ADD", pod).unwrap();
+    let record = node.engine.store.get(&container(pod)).unwrap().unwrap().unwrap();
+    let calls: Vec<_> = record.attachments.into_iter().map(|attachment| attachment.call).collect();
+    node.engine.store.forget(&container(pod)).unwrap();
+    assert!(node.engine.store.begin(&record.pod, &calls).unwrap());
+    node.log();
+    node.restart()
+}
+
+#[test]
+fn an_add_whose_agent_ended_is_undone() {
+    let node = cut(Node::new(&["a"]), "web");
+    assert_eq!(node.stored("web").unwrap(), "0:eth0? 1:net1?");
+    node.engine.reconcile();
+    assert_eq!(node.log(), ["DEL net1", "DEL eth0"]);
+    assert_eq!(node.stored("web"), None);
+}
+
+#[test]
+fn an_add_again_first_undoes_what_is_left() {
+    let node = cut(Node::new(&["a"]), "web");
+    node.call("ADD", "web").unwrap();
+    assert_eq!(node.log(), ["DEL net1", "DEL eth0", "ADD eth0", "ADD net1"]);
+    assert_eq!(node.stored("web").unwrap(), "0:eth0 1:net1");
+}
+
+#[test]
+fn records_go_with_their_sandboxes_once_that_is_sure() {
+    let node = Node::new(&[]);
+    for pod in ["runs", "gone", "young"] {
+        node.pod(pod, None);
+        node.call("ADD", pod).unwrap();
+    }
+    // Where its namespace is still there, a sandbox may be one that the runtime does not list yet.
+    let netns = node.dir.path().join("netns");
+    fs::write(&netns, "").unwrap();
+    let mut young = request("ADD", "young", &node.bin(), "");
+    young.env.netns = Some(netns.clone());
+    node.call("DEL", "young").unwrap();
+    node.engine.call(&young).answer.unwrap();
+
+    node.engine.reconcile();
+    assert!(node.stored("gone").is_some(), "a runtime that does not answer says nothing");
+    *node.fake.sandboxes.lock().unwrap() = Some(vec![sandbox("runs")]);
+    node.engine.reconcile();
+    assert_eq!(node.stored("gone"), None);
+    assert!(node.stored("runs").is_some() && node.stored("young").is_some());
+    fs::remove_file(netns).unwrap();
+    node.engine.reconcile();
+    assert_eq!(node.stored("young"), None);
+    assert!(node.stored("runs").is_some());
+}
+
+#[test]
+fn a_spooled_deletion_is_taken_in() {
+    let node = Node::new(&[]);
+    node.pod("web", None);
+    node.call("ADD", "web").unwrap();
+    node.log();
+    let spool = node.dir.path().join("spool");
+    fs::create_dir(&spool).unwrap();
+    let body = |verb: &str| encode_request_body(&request(verb, "web", &node.bin(), "")).unwrap();
+    fs::write(spool.join("1.json"), body("DEL")).unwrap();
+    fs::write(spool.join("2.json"), body("ADD")).unwrap();
+    fs::write(spool.join("3.json"), "{").unwrap();
+    fs::write(spool.join("4.4711"), body("DEL")).unwrap();
+    node.engine.reconcile();
+    assert_eq!(node.log(), ["DEL eth0"]);
+    assert_eq!(node.stored("web"), None);
+    let mut left: Vec<String> =
+        fs::read_dir(&spool).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, ["2.damaged", "3.damaged", "4.4711"]);
+}
+
+#[test]
+fn a_deletion_does_not_wait_for_a_foreign_plugin_that_hangs() {
+    let node = Node::new(&[]);
+    node.pod("web", None);
+    node.call("ADD", "web").unwrap();
+    let mut setup = node.engine.setup.clone();
+    setup.limits.del = Duration::from_millis(50);
+    let (dir, fake) = (node.dir, node.fake);
+    drop(node.engine);
+    let store = crate::Store::open(&dir.path().join("store")).unwrap();
+    let again = Engine::new(store, Arc::clone(&fake) as _, Arc::clone(&fake) as _, setup);
+    let node = Node { dir, fake, engine: again };
+    node.tell("hang-DEL-eth0");
+    node.call("DEL", "web").unwrap();
+    assert_eq!(node.stored("web").unwrap(), "0:eth0 !", "answered, and not forgotten");
+    node.untell("hang-DEL-eth0");
+    node.work_off();
+    while node.stored("web").is_some() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_del_during_an_add_makes_the_add_undo_itself() {
+    let node = Node::new(&[]);
+    node.pod("web", None);
+    node.tell("hang-ADD-eth0");
+    std::thread::scope(|scope| {
+        let add = scope.spawn(|| node.call("ADD", "web"));
+        while node.stored("web").is_none() {
+            std::thread::yield_now();
+        }
+        // As a DEL that cannot wait does.
+        assert!(node.engine.locks.take_over(&container("web"), std::time::Instant::now()).is_none());
+        node.untell("hang-ADD-eth0");
+        let error = add.join().unwrap().unwrap_err();
+        assert!(error.to_string().contains("was deleted while"), "{error}");
+    });
+    assert_eq!(node.stored("web"), None);
+    assert_eq!(node.log(), ["ADD eth0", "DEL eth0"]);
+}

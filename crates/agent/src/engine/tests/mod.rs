@@ -1,0 +1,253 @@
+//! The engine with a recorded cluster and runtime, and plugins that are shell scripts: no kernel, no root.
+
+mod calls;
+mod lost;
+mod plugged;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use api::{Event, Nad, NadSource, NetworkRef};
+use cni::Request;
+use cni::json::Object;
+
+use super::{Config, Engine, Limits, Setup};
+use crate::{Cluster, Error, Found, PodKey, PodView, Result, Runtime, Sandbox, Store};
+
+/// Writes down its call, and does what files beside it say: `fail-ADD-net1` fails, `hang-DEL-net1` waits until it is gone.
+const PLUGIN: &str = r#"#!/bin/sh
+dir=$(dirname "$0")
+cat > "$dir/stdin-$CNI_COMMAND-$CNI_IFNAME"
+echo "$CNI_COMMAND $CNI_IFNAME" >> "$dir/log"
+i=0
+while [ -e "$dir/hang-$CNI_COMMAND-$CNI_IFNAME" ] && [ $i -lt 3000 ]; do sleep 0.01; i=$((i+1)); done
+if [ -e "$dir/fail-$CNI_COMMAND-$CNI_IFNAME" ]; then
+    echo '{"code":100,"msg":"told to fail"}'
+    exit 1
+fi
+if [ "$CNI_COMMAND" = ADD ]; then
+    echo '{"cniVersion":"1.0.0","interfaces":[{"name":"'$CNI_IFNAME'","mac":"02:00:00:00:00:01","sandbox":"'$CNI_NETNS'"}],"ips":[{"address":"10.0.0.5/24","interface":0}]}'
+fi
+"#;
+
+/// A cluster of what it is told, which writes down what it is asked for.
+#[derive(Default)]
+struct Fake {
+    pods: Mutex<BTreeMap<String, PodView>>,
+    statuses: Mutex<BTreeMap<String, String>>,
+    events: Mutex<Vec<String>>,
+    definitions: Mutex<BTreeSet<String>>,
+    cut_off: Mutex<bool>,
+    sandboxes: Mutex<Option<Vec<Sandbox>>>,
+}
+
+impl Cluster for Fake {
+    fn pod(&self, key: &PodKey, _: Instant) -> Result<Found> {
+        if *self.cut_off.lock().unwrap() {
+            return Err(Error::Behind { what: format!("pod {}", key.name), reason: "cut off".to_owned() });
+        }
+        let pods = self.pods.lock().unwrap();
+        Ok(match pods.get(&key.name).filter(|view| view.key == *key) {
+            Some(view) => Found::Pod(Arc::new(view.clone())),
+            None => Found::Gone,
+        })
+    }
+
+    fn pods(&self) -> Option<Vec<Arc<PodView>>> {
+        let cut_off = *self.cut_off.lock().unwrap();
+        (!cut_off).then(|| self.pods.lock().unwrap().values().cloned().map(Arc::new).collect())
+    }
+
+    fn definition(&self, network: &NetworkRef) -> api::Result<Arc<Nad>> {
+        if !self.definitions.lock().unwrap().contains(network.name()) {
+            return Err(api::Error::NoNetwork(network.clone()));
+        }
+        let config = r#"{"cniVersion":"1.0.0","type":"recorder"}"#;
+        let (namespace, name) = (network.namespace(), network.name());
+        Nad::new(NadSource { namespace, name, config: Some(config), ..NadSource::default() }).map(Arc::new)
+    }
+
+    fn devices(&self, _: &PodKey, _: &str) -> api::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn write_status(&self, pod: &PodKey, annotation: &str, _: Instant) -> Result<()> {
+        if *self.cut_off.lock().unwrap() {
+            return Err(Error::Behind { what: "status".to_owned(), reason: "cut off".to_owned() });
+        }
+        self.statuses.lock().unwrap().insert(pod.name.clone(), annotation.to_owned());
+        Ok(())
+    }
+
+    fn event(&self, pod: &PodKey, event: Event) {
+        let text = format!("{} {} {}: {}", pod.name, event.kind(), event.reason, event.message);
+        self.events.lock().unwrap().push(text);
+    }
+}
+
+impl Runtime for Fake {
+    fn sandboxes(&self) -> Result<Vec<Sandbox>> {
+        self.sandboxes.lock().unwrap().clone().ok_or_else(|| Error::Runtime {
+            endpoint: "nowhere".to_owned(),
+            reason: "it does not answer".to_owned(),
+        })
+    }
+}
+
+/// A node: an engine with its store, cluster and plugins.
+struct Node {
+    dir: tempfile::TempDir,
+    fake: Arc<Fake>,
+    engine: Arc<Engine>,
+}
+
+fn config() -> Config {
+    let text = r#"{"cniVersion":"1.0.0","name":"cbr0",
+        "delegates":[{"cniVersion":"1.0.0","name":"cbr0","type":"recorder"}],"binDir":"/nowhere"}"#;
+    Config::parse(&Object::root(&cni::json::parse(text.as_bytes()).unwrap()).unwrap()).unwrap()
+}
+
+fn engine(dir: &Path, fake: &Arc<Fake>) -> Arc<Engine> {
+    let limits = Limits {
+        cluster: Duration::from_secs(20),
+        del: Duration::from_secs(20),
+        missing: Duration::from_secs(3600),
+        retry: Duration::ZERO,
+        slowest: Duration::from_millis(1),
+    };
+    let paths = attach::paths::Paths { run: dir.join("run") };
+    let setup = Setup { config: config(), spool: dir.join("spool"), paths, limits };
+    let store = Store::open(&dir.join("store")).unwrap();
+    let (cluster, runtime): (Arc<dyn Cluster>, Arc<dyn Runtime>) =
+        (Arc::clone(fake) as _, Arc::clone(fake) as _);
+    Engine::new(store, cluster, runtime, setup)
+}
+
+impl Node {
+    fn new(definitions: &[&str]) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::write(bin.join("recorder"), PLUGIN).unwrap();
+        fs::set_permissions(bin.join("recorder"), fs::Permissions::from_mode(0o755)).unwrap();
+        let fake = Arc::new(Fake::default());
+        fake.definitions.lock().unwrap().extend(definitions.iter().map(|name| (*name).to_owned()));
+        let engine = engine(dir.path(), &fake);
+        Node { dir, fake, engine }
+    }
+
+    /// The agent ended, and a new one is there.
+    fn restart(self) -> Node {
+        let Node { dir, fake, engine: old } = self;
+        // A deletion's thread ends a moment after its answer.
+        while Arc::strong_count(&old) > 1 {
+            std::thread::yield_now();
+        }
+        drop(old);
+        let engine = engine(dir.path(), &fake);
+        Node { dir, fake, engine }
+    }
+
+    fn bin(&self) -> PathBuf {
+        self.dir.path().join("bin")
+    }
+
+    fn tell(&self, name: &str) {
+        fs::write(self.bin().join(name), "").unwrap();
+    }
+
+    fn untell(&self, name: &str) {
+        fs::remove_file(self.bin().join(name)).unwrap();
+    }
+
+    /// What the plugins were called with since the last look.
+    fn log(&self) -> Vec<String> {
+        let log = self.bin().join("log");
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let _ = fs::remove_file(log);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn pod(&self, name: &str, networks: Option<&str>) -> PodView {
+        let key = key(name);
+        let view = PodView {
+            key,
+            networks: networks.map(str::to_owned),
+            default_network: None,
+            status: None,
+            host_network: false,
+            is_static: false,
+        };
+        self.fake.pods.lock().unwrap().insert(name.to_owned(), view.clone());
+        view
+    }
+
+    fn call(&self, verb: &str, pod: &str) -> cni::Result<Option<cni::CniResult>> {
+        self.call_with(verb, pod, "")
+    }
+
+    fn call_with(&self, verb: &str, pod: &str, more: &str) -> cni::Result<Option<cni::CniResult>> {
+        let reply = self.engine.call(&request(verb, pod, &self.bin(), more));
+        let answer = reply.answer.clone();
+        self.engine.sent(reply);
+        answer
+    }
+
+    fn events(&self) -> Vec<String> {
+        std::mem::take(&mut *self.fake.events.lock().unwrap())
+    }
+
+    /// Places, interfaces and what is to become of them: `eth0 net1? net2!`.
+    fn stored(&self, pod: &str) -> Option<String> {
+        let record = self.engine.store.get(&container(pod)).unwrap()?.unwrap();
+        let mut text: Vec<String> = record
+            .attachments
+            .iter()
+            .map(|attachment| {
+                let made = if attachment.result.is_some() { "" } else { "?" };
+                let doomed = if attachment.doomed.is_some() { "!" } else { "" };
+                format!("{}:{}{made}{doomed}", attachment.call.position, attachment.call.ifname)
+            })
+            .collect();
+        text.extend(record.doomed.map(|_| "!".to_owned()));
+        Some(text.join(" "))
+    }
+
+    /// Lets the worker run until nothing waits.
+    fn work_off(&self) {
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| self.engine.repeat_deletions());
+            while self.engine.later.len() > 0 {
+                std::thread::yield_now();
+            }
+            self.engine.stop();
+            worker.join().unwrap();
+        });
+    }
+}
+
+fn key(name: &str) -> PodKey {
+    PodKey { namespace: "shop".to_owned(), name: name.to_owned(), uid: format!("uid-{name}") }
+}
+
+fn container(pod: &str) -> String {
+    format!("c-{pod}")
+}
+
+fn request(verb: &str, pod: &str, bin: &Path, more: &str) -> Request {
+    let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME={pod};K8S_POD_UID=uid-{pod}");
+    let variables = [
+        ("CNI_COMMAND", verb),
+        ("CNI_CONTAINERID", &container(pod)),
+        ("CNI_NETNS", "/nowhere/netns"),
+        ("CNI_IFNAME", "eth0"),
+        ("CNI_ARGS", &args),
+        ("CNI_PATH", bin.to_str().unwrap()),
+    ];
+    let config = format!(r#"{{"cniVersion":"1.1.0","name":"llano","type":"llano"{more}}}"#);
+    Request::from_texts(&variables, &config).unwrap()
+}
