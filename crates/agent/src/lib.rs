@@ -9,6 +9,7 @@ mod cluster;
 pub mod engine;
 mod error;
 mod runtime;
+pub mod server;
 pub mod spool;
 mod store;
 

@@ -21,7 +21,7 @@ mod locks;
 mod reconcile;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verbs;
 
 use std::collections::BTreeMap;

@@ -36,8 +36,8 @@ fi
 
 /// A cluster of what it is told, which writes down what it is asked for.
 #[derive(Default)]
-struct Fake {
-    pods: Mutex<BTreeMap<String, PodView>>,
+pub(crate) struct Fake {
+    pub(crate) pods: Mutex<BTreeMap<String, PodView>>,
     statuses: Mutex<BTreeMap<String, String>>,
     events: Mutex<Vec<String>>,
     definitions: Mutex<BTreeSet<String>>,
@@ -99,10 +99,10 @@ impl Runtime for Fake {
 }
 
 /// A node: an engine with its store, cluster and plugins.
-struct Node {
-    dir: tempfile::TempDir,
-    fake: Arc<Fake>,
-    engine: Arc<Engine>,
+pub(crate) struct Node {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) fake: Arc<Fake>,
+    pub(crate) engine: Arc<Engine>,
 }
 
 fn config() -> Config {
@@ -128,7 +128,7 @@ fn engine(dir: &Path, fake: &Arc<Fake>) -> Arc<Engine> {
 }
 
 impl Node {
-    fn new(definitions: &[&str]) -> Node {
+    pub(crate) fn new(definitions: &[&str]) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let bin = dir.path().join("bin");
         fs::create_dir(&bin).unwrap();
@@ -152,27 +152,27 @@ impl Node {
         Node { dir, fake, engine }
     }
 
-    fn bin(&self) -> PathBuf {
+    pub(crate) fn bin(&self) -> PathBuf {
         self.dir.path().join("bin")
     }
 
-    fn tell(&self, name: &str) {
+    pub(crate) fn tell(&self, name: &str) {
         fs::write(self.bin().join(name), "").unwrap();
     }
 
-    fn untell(&self, name: &str) {
+    pub(crate) fn untell(&self, name: &str) {
         fs::remove_file(self.bin().join(name)).unwrap();
     }
 
     /// What the plugins were called with since the last look.
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let log = self.bin().join("log");
         let text = fs::read_to_string(&log).unwrap_or_default();
         let _ = fs::remove_file(log);
         text.lines().map(str::to_owned).collect()
     }
 
-    fn pod(&self, name: &str, networks: Option<&str>) -> PodView {
+    pub(crate) fn pod(&self, name: &str, networks: Option<&str>) -> PodView {
         let key = key(name);
         let view = PodView {
             key,
@@ -197,12 +197,12 @@ impl Node {
         answer
     }
 
-    fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         std::mem::take(&mut *self.fake.events.lock().unwrap())
     }
 
     /// Places, interfaces and what is to become of them: `eth0 net1? net2!`.
-    fn stored(&self, pod: &str) -> Option<String> {
+    pub(crate) fn stored(&self, pod: &str) -> Option<String> {
         let record = self.engine.store.get(&container(pod)).unwrap()?.unwrap();
         let mut text: Vec<String> = record
             .attachments
@@ -234,11 +234,11 @@ fn key(name: &str) -> PodKey {
     PodKey { namespace: "shop".to_owned(), name: name.to_owned(), uid: format!("uid-{name}") }
 }
 
-fn container(pod: &str) -> String {
+pub(crate) fn container(pod: &str) -> String {
     format!("c-{pod}")
 }
 
-fn request(verb: &str, pod: &str, bin: &Path, more: &str) -> Request {
+pub(crate) fn request(verb: &str, pod: &str, bin: &Path, more: &str) -> Request {
     let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME={pod};K8S_POD_UID=uid-{pod}");
     let variables = [
         ("CNI_COMMAND", verb),
