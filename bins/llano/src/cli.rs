@@ -58,6 +58,12 @@ pub(crate) enum Command {
     Dhcp(crate::dhcp::Command),
     /// Find out why it does not work: kernel, interfaces, runtime, Kubernetes, switch
     Check(crate::check::Command),
+    /// Put Llano on this node: the plugin's files, and its configuration around the primary plugin's
+    Install(crate::install::Install),
+    /// Give this node back as it was; running pods keep running
+    Uninstall(crate::install::Uninstall),
+    /// How Llano stands on this node, and what to do about what is wrong
+    Status(crate::install::StatusCommand),
     /// Print a shell's completion script
     #[command(after_help = "\
 Examples:

@@ -6,6 +6,7 @@ mod cli;
 mod complete;
 mod dhcp;
 mod host;
+mod install;
 mod lab;
 mod link;
 mod output;
@@ -39,6 +40,9 @@ fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
         Command::Link(command) => link::run(command, out),
         Command::Host(command) => host::run(command, out),
         Command::Dhcp(command) => dhcp::run(command, out),
+        Command::Install(command) => install::install(&command, out),
+        Command::Uninstall(command) => install::uninstall(&command, out),
+        Command::Status(command) => install::status(&command, out),
         Command::Check(command) => check::run(&command, out),
         Command::Completions { shell } => complete::completions(shell, out),
         Command::Man { dir } => complete::manual(&dir, out),
