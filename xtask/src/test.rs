@@ -43,7 +43,7 @@ impl Tier {
 #[command(after_help = "\
 Examples:
   cargo xtask test                       all tiers but cluster
-  cargo xtask test cluster               that one: two nodes of a real Kubernetes
+  cargo xtask test cluster               that one: two nodes of a real Kubernetes, with containerd 1 and 2
   cargo xtask test unit netns            two of them
   cargo xtask test --without vm          all but one
   cargo xtask test netns -- two_hosts    the tests of a tier whose name contains `two_hosts`
@@ -179,7 +179,7 @@ fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Coun
             as_root(vec![workspace.package_tests("vm-tests")?], args, count)
         }
         Tier::Cluster => {
-            cluster::install(false)?;
+            cluster::install(true)?;
             as_root(vec![workspace.package_tests("cluster-tests")?], args, count)
         }
     }

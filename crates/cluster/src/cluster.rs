@@ -1,4 +1,4 @@
-//! Clusters: bringing one up, finding it again, breaking and mending it, taking it down.
+//! A cluster that is up: finding it again, asking it, breaking and mending it.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -6,29 +6,28 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::{Host, Lab, LabSpec};
+use lab::{Host, Lab};
 use serde::Serialize;
 
 use crate::component::Component;
-use crate::directory::{self, Directory, State};
+use crate::directory::{self, Directory};
 use crate::error::{Error, Result};
-use crate::pki::Authority;
 use crate::programs::Programs;
 use crate::spec::{CONTROL, ClusterSpec};
-use crate::{addons, control, image, node};
+use crate::{control, node};
 
 /// How long a part of the cluster may take to come up. Far more than an idle machine needs.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const GRAIN: Duration = Duration::from_millis(100);
 
 /// A cluster that is up. It stays up when this value goes away: [`Cluster::down`] ends it.
 #[derive(Debug)]
 pub struct Cluster {
-    directory: Directory,
-    spec: ClusterSpec,
-    programs: Programs,
-    lab: Lab,
+    pub(crate) directory: Directory,
+    pub(crate) spec: ClusterSpec,
+    pub(crate) programs: Programs,
+    pub(crate) lab: Lab,
 }
 
 /// What [`Cluster::status`] found.
@@ -54,27 +53,6 @@ pub struct ComponentStatus {
 }
 
 impl Cluster {
-    /// Brings a cluster up, and returns when every node is ready and DNS answers. When that fails, what was made is taken away.
-    /// `progress` is told what is being waited for.
-    ///
-    /// # Errors
-    /// [`Error::Missing`] with every program that is not there, [`Error::Exists`]; what failed otherwise, with the end of its log.
-    pub fn up(spec: ClusterSpec, name: &str, progress: &mut dyn FnMut(&str)) -> Result<Self> {
-        let directory = Directory::of(name)?;
-        if !rustix::process::geteuid().is_root() {
-            return Err(lab::Error::NeedsRoot.into());
-        }
-        let programs = Programs::find(spec.containerd())?;
-        let lock = directory.create()?;
-        let built = build(spec, &directory, programs, progress);
-        if built.is_err() {
-            // The first error is the one to tell.
-            let _ = clear(&directory);
-        }
-        drop(lock);
-        built
-    }
-
     /// Opens a cluster that is up.
     ///
     /// # Errors
@@ -98,22 +76,6 @@ impl Cluster {
     /// Names of all clusters, also half-built ones.
     pub fn list() -> Vec<String> {
         directory::names()
-    }
-
-    /// Takes a cluster down, also one whose building or taking down was cut short: processes, namespaces, mounts, cgroups, files.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchCluster`]; what could not be ended or removed otherwise.
-    pub fn down(name: &str) -> Result<()> {
-        let directory = Directory::of(name)?;
-        if !rustix::process::geteuid().is_root() {
-            return Err(lab::Error::NeedsRoot.into());
-        }
-        if !directory.exists() {
-            return Err(Error::NoSuchCluster { cluster: name.to_owned() });
-        }
-        let _lock = directory.lock()?;
-        clear(&directory)
     }
 
     /// Its name, which is that of its lab too.
@@ -158,6 +120,11 @@ impl Cluster {
         self.directory.on_disk(host, path)
     }
 
+    /// The file of one of its programs, as `echo` or `kubectl`. The hosts see it under the same name.
+    pub fn program(&self, name: &str) -> std::path::PathBuf {
+        self.programs.get(name)
+    }
+
     /// `kubectl` as the cluster's administrator, with the machine's files and this directory.
     ///
     /// # Errors
@@ -195,7 +162,7 @@ impl Cluster {
         self.spec.nodes().iter().try_for_each(|node| self.import_on(node, archive))
     }
 
-    fn import_on(&self, node: &str, archive: &Path) -> Result<()> {
+    pub(crate) fn import_on(&self, node: &str, archive: &Path) -> Result<()> {
         let file =
             std::fs::File::open(archive).map_err(|error| Error::io("open", archive.display(), error))?;
         let mut command = self.lab.host(node)?.command(self.programs.get("ctr"))?;
@@ -306,7 +273,7 @@ impl Cluster {
     }
 
     /// As [`Cluster::wait`], for what one process does: when it ends instead, that is the error.
-    fn wait_for(
+    pub(crate) fn wait_for(
         &self,
         component: &Component,
         what: &str,
@@ -332,86 +299,8 @@ impl Cluster {
     }
 }
 
-fn build(
-    spec: ClusterSpec,
-    directory: &Directory,
-    programs: Programs,
-    progress: &mut dyn FnMut(&str),
-) -> Result<Cluster> {
-    directory.write(&State::new(spec, false))?;
-    progress("certificates, configuration, images");
-    let authority = Authority::new()?;
-    control::write(directory, &authority)?;
-    for number in spec.numbers() {
-        node::write(directory, &authority, &programs, spec.containerd(), number)?;
-    }
-    image::write(directory, &programs)?;
-    progress("the LAN: switches, gateway, nodes");
-    let lab = Lab::up(&LabSpec::parse(&spec.lab(&directory.disks()))?, &directory.cluster)?;
-    let cluster = Cluster { directory: directory.clone(), spec, programs, lab };
-    start(&cluster, progress)?;
-    directory.write(&State::new(spec, true))?;
-    Ok(cluster)
-}
-
-fn start(cluster: &Cluster, progress: &mut dyn FnMut(&str)) -> Result<()> {
-    let nodes = cluster.spec.nodes();
-    progress("etcd, API server, containerd");
-    cluster.start(&Component::Etcd)?;
-    cluster.start(&Component::ApiServer)?;
-    for node in &nodes {
-        node::boot(cluster.host(node)?)?;
-        cluster.start(&Component::Containerd(node.clone()))?;
-    }
-    for node in &nodes {
-        let containerd = Component::Containerd(node.clone());
-        let socket = || Ok(cluster.host(node)?.run_in(|| Path::new(node::SOCKET).exists())?);
-        cluster.wait_for(&containerd, &format!("containerd on {node}"), socket)?;
-    }
-    progress("images into containerd");
-    let archive = cluster.directory.images();
-    std::thread::scope(|scope| {
-        let imports: Vec<_> =
-            nodes.iter().map(|node| scope.spawn(|| cluster.import_on(node, &archive))).collect();
-        imports.into_iter().try_for_each(|import| {
-            import.join().unwrap_or_else(|_| Err(Error::program("ctr images import", "broke off")))
-        })
-    })?;
-    progress("the API server to be ready");
-    let ready = || Ok(cluster.kubectl_output(["get", "--raw=/readyz", "--request-timeout=2s"])? == "ok");
-    cluster.wait_for(&Component::ApiServer, "API server", ready)?;
-    cluster.start(&Component::ControllerManager)?;
-    cluster.start(&Component::Scheduler)?;
-    progress("nodes and add-ons");
-    let addons = addons::all(&cluster.spec).to_string();
-    finish(cluster.kubectl()?.args(["create", "--validate=false", "-f", "-"]), addons.as_bytes())?;
-    for node in &nodes {
-        for component in &Component::of_node(node)[1..] {
-            cluster.start(component)?;
-        }
-    }
-    progress("the nodes to be ready");
-    for node in &nodes {
-        let ready = || Ok(cluster.ready_nodes()?.contains(node));
-        cluster.wait_for(&Component::Kubelet(node.clone()), &format!("{node} ready"), ready)?;
-    }
-    progress("DNS to answer");
-    let wait =
-        ["-n", "kube-system", "wait", "--for=condition=Available", "deployment/coredns", "--timeout=120s"];
-    cluster.kubectl_output(wait)?;
-    Ok(())
-}
-
-fn clear(directory: &Directory) -> Result<()> {
-    match Lab::down(&directory.cluster) {
-        Ok(()) | Err(lab::Error::NoSuchLab { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    directory.remove()
-}
-
 /// Runs a command to its end with that standard input.
-fn finish(command: &mut Command, input: &[u8]) -> Result<String> {
+pub(crate) fn finish(command: &mut Command, input: &[u8]) -> Result<String> {
     let name =
         Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let wrong = |error: std::io::Error| Error::program(&name, error.to_string());

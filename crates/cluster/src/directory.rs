@@ -61,7 +61,14 @@ impl Directory {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(BASE).map_err(wrong)?;
         match fs::create_dir(&self.path) {
-            Ok(()) => self.lock(),
+            Ok(()) => {
+                let lock = self.lock()?;
+                // Before the lock was ours, another may have taken the directory for what a killed builder left, and built its own.
+                match self.read()? {
+                    Some(_) => Err(Error::Exists { cluster: self.cluster.clone() }),
+                    None => Ok(lock),
+                }
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 Err(Error::Exists { cluster: self.cluster.clone() })
             }
@@ -73,18 +80,33 @@ impl Directory {
         self.path.is_dir()
     }
 
+    /// Waits for the one who builds it or takes it down.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let wrong = |error| Error::io("lock", self.path.display(), error);
         loop {
             let file = File::open(&self.path).map_err(wrong)?;
             rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|errno| wrong(errno.into()))?;
-            // Whoever held the lock may have removed the directory.
-            let now = fs::metadata(&self.path).map_err(wrong)?;
-            let locked = file.metadata().map_err(wrong)?;
-            if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) {
+            if self.is_current(&file).map_err(wrong)? {
                 return Ok(Lock { _file: file });
             }
         }
+    }
+
+    /// The lock, when nobody has it.
+    pub(crate) fn try_lock(&self) -> Result<Option<Lock>> {
+        let wrong = |error| Error::io("lock", self.path.display(), error);
+        let file = File::open(&self.path).map_err(wrong)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(self.is_current(&file).map_err(wrong)?.then_some(Lock { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(wrong(errno.into())),
+        }
+    }
+
+    /// Whoever held the lock before may have removed the directory.
+    fn is_current(&self, file: &File) -> std::io::Result<bool> {
+        let (now, locked) = (fs::metadata(&self.path)?, file.metadata()?);
+        Ok((now.dev(), now.ino()) == (locked.dev(), locked.ino()))
     }
 
     /// Where the disks of the hosts are.

@@ -17,6 +17,7 @@ mod pki;
 mod programs;
 mod spec;
 mod tar;
+mod up;
 
 pub use cluster::{Cluster, ComponentStatus, Status};
 pub use component::Component;

@@ -11,7 +11,7 @@ use kernel::NetNs;
 use rustix::process::Signal;
 
 use crate::error::{Error, Result};
-use crate::lab::namespaces_below;
+use crate::lab::scope_of_node;
 use crate::namespace::{MNT, NET, UTS};
 use crate::processes::{self, Process};
 use crate::spec::NodeSpec;
@@ -89,7 +89,7 @@ impl Host {
     /// # Errors
     /// When /proc cannot be read.
     pub fn processes(&self) -> Result<Vec<Process>> {
-        processes::list(&namespaces_below(&self.dir))
+        processes::list(&scope_of_node(&self.dir, self.cgroup()))
     }
 
     /// Kills every process on this host that runs one of these programs (file names), and waits until they are gone. Gives their number.

@@ -10,7 +10,7 @@ use kernel::NetNs;
 use crate::error::{Error, Result};
 use crate::host::{Host, Switch};
 use crate::namespace::{self, MNT, NET};
-use crate::processes::{self, NamespaceId};
+use crate::processes::{self, NamespaceId, Scope};
 use crate::spec::{End, LabSpec};
 use crate::state::{self, Directory, Owner, Stage, State};
 use crate::step::{Step, steps};
@@ -340,7 +340,7 @@ fn open(directory: &Directory, spec: LabSpec) -> Result<Lab> {
 }
 
 fn clear(directory: &Directory) -> Result<()> {
-    processes::kill_all(&directory.lab, &namespaces(directory))?;
+    processes::kill_all(&directory.lab, &scope(directory))?;
     crate::runtime::remove_cgroups(&directory.lab);
     mounts::detach_all(&directory.path)?;
     directory.remove()
@@ -358,7 +358,7 @@ fn power_cycle(directory: &Directory, spec: &LabSpec, host: Host) -> Result<Host
         ));
     }
     let dir = directory.node(&node.name);
-    processes::kill_all(&directory.lab, &namespaces_below(&dir))?;
+    processes::kill_all(&directory.lab, &scope_of_node(&dir, host.cgroup()))?;
     crate::runtime::remove_cgroup(&host.cgroup());
     // Explicitly, and with them the switches' ends: a namespace dies when its last user lets go, at a moment of the kernel's choice.
     wiring::unplug(&node, host.net())?;
@@ -378,13 +378,19 @@ fn power_cycle(directory: &Directory, spec: &LabSpec, host: Host) -> Result<Host
     Host::open(&directory.lab, &node, &dir)
 }
 
-/// The lab's namespaces: those of its nodes and those of the containers on them.
-fn namespaces(directory: &Directory) -> HashSet<NamespaceId> {
-    directory.nodes().iter().flat_map(|dir| namespaces_below(dir)).collect()
+/// Where the lab's processes are: on its nodes and in the containers on them.
+fn scope(directory: &Directory) -> Scope {
+    let cgroup = format!("/{}", crate::runtime::cgroup_of(&directory.lab));
+    Scope { namespaces: directory.nodes().iter().flat_map(|dir| namespaces_below(dir)).collect(), cgroup }
+}
+
+/// Where the processes of one node are.
+pub(crate) fn scope_of_node(dir: &Path, cgroup: String) -> Scope {
+    Scope { namespaces: namespaces_below(dir), cgroup }
 }
 
 /// The namespaces of one node and of the containers on it.
-pub(crate) fn namespaces_below(dir: &Path) -> HashSet<NamespaceId> {
+fn namespaces_below(dir: &Path) -> HashSet<NamespaceId> {
     // A file that nothing was bound onto yet is not a namespace.
     let bound = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == NSFS_MAGIC);
     let mut ids = HashSet::new();
@@ -428,7 +434,7 @@ fn summary(directory: &Directory) -> Summary {
         stage: state.map(|state| state.stage),
         nodes,
         switches,
-        processes: processes::find(&namespaces(directory)).map_or(0, |found| found.len()),
+        processes: processes::find(&scope(directory)).map_or(0, |found| found.len()),
     }
 }
 

@@ -20,18 +20,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// A process may fork while it is looked for; after this many rounds something is wrong.
 const ROUNDS: usize = 20;
 
+/// Where processes are a lab's or a host's.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    /// In one of these.
+    pub(crate) namespaces: HashSet<NamespaceId>,
+    /// Or in this cgroup or one below it: a container has namespaces of its own, and when its shim was killed no parent here.
+    pub(crate) cgroup: String,
+}
+
 /// The namespace a file stands for, `None` when there is none.
 pub(crate) fn id_of(path: &Path) -> Option<NamespaceId> {
     fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
-/// Kills every process in one of the namespaces, and every descendant of one, and waits until they are gone.
-pub(crate) fn kill_all(lab: &str, namespaces: &HashSet<NamespaceId>) -> Result<()> {
-    if namespaces.is_empty() {
-        return Ok(());
-    }
+/// Kills every process of the scope, and every descendant of one, and waits until they are gone.
+pub(crate) fn kill_all(lab: &str, scope: &Scope) -> Result<()> {
     for _ in 0..ROUNDS {
-        let victims = find(namespaces)?;
+        let victims = find(scope)?;
         if victims.is_empty() {
             return Ok(());
         }
@@ -45,7 +51,7 @@ pub(crate) fn kill_all(lab: &str, namespaces: &HashSet<NamespaceId>) -> Result<(
             let _ = poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&timeout));
         }
     }
-    let left = find(namespaces)?.len();
+    let left = find(scope)?.len();
     Err(Error::io(
         "end",
         format!("{left} processes of lab {lab}"),
@@ -62,9 +68,9 @@ pub struct Process {
     pub program: String,
 }
 
-/// The processes in one of the namespaces, and their descendants, with their programs.
-pub(crate) fn list(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Process>> {
-    let named = find(namespaces)?.into_iter().filter_map(|pid| {
+/// The processes of the scope, and their descendants, with their programs.
+pub(crate) fn list(scope: &Scope) -> Result<Vec<Process>> {
+    let named = find(scope)?.into_iter().filter_map(|pid| {
         let pid = pid.as_raw_nonzero().get();
         // One that has ended meanwhile has no program any more.
         let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
@@ -92,8 +98,8 @@ pub(crate) fn end(node: &str, victims: &[Process], signal: Signal, patience: Dur
     Ok(())
 }
 
-/// Processes in one of the namespaces, and their descendants. Never the caller itself.
-pub(crate) fn find(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Pid>> {
+/// Processes of the scope, and their descendants. Never the caller itself.
+pub(crate) fn find(scope: &Scope) -> Result<Vec<Pid>> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let mut found: Vec<i32> = Vec::new();
     for entry in fs::read_dir("/proc").map_err(|error| Error::io("read", "/proc", error))?.flatten() {
@@ -108,8 +114,13 @@ pub(crate) fn find(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Pid>> {
         let inside = ["net", "mnt"]
             .iter()
             .filter_map(|kind| id_of(&entry.path().join("ns").join(kind)))
-            .any(|id| namespaces.contains(&id));
-        if inside {
+            .any(|id| scope.namespaces.contains(&id));
+        // A zombie has a cgroup still, and nobody can end it but its parent.
+        if has_ended(&stat) {
+            continue;
+        }
+        let groups = || fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+        if inside || in_cgroup(&groups(), &scope.cgroup) {
             found.push(pid);
         }
     }
@@ -125,6 +136,18 @@ pub(crate) fn find(namespaces: &HashSet<NamespaceId>) -> Result<Vec<Pid>> {
     Ok(all)
 }
 
+/// Field 3 of /proc/PID/stat: a zombie, or dead.
+fn has_ended(stat: &str) -> bool {
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| matches!(rest.trim_start().as_bytes().first(), Some(b'Z' | b'X' | b'x')))
+}
+
+/// Whether a line of /proc/PID/cgroup (`4:memory:/path`) is that cgroup or one below it.
+fn in_cgroup(lines: &str, cgroup: &str) -> bool {
+    let mut paths = lines.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    !cgroup.is_empty() && paths.any(|path| Path::new(path).starts_with(cgroup))
+}
+
 /// Field 4 of /proc/PID/stat; the name before it may hold spaces and parentheses.
 fn parent_of(stat: &str) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
@@ -135,8 +158,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cgroup_holds_itself_and_what_is_below() {
+        let lines = "5:memory:/lab-a/node1/kubepods/x:y\n0::/\n";
+        assert!(in_cgroup(lines, "/lab-a") && in_cgroup(lines, "/lab-a/node1"));
+        assert!(!in_cgroup(lines, "/lab-a/node"), "another host");
+        assert!(!in_cgroup("5:memory:/lab-a\n", "/lab-a/node1"));
+        assert!(!in_cgroup(lines, ""));
+    }
+
+    #[test]
     fn parent_is_read_behind_a_hostile_name() {
         assert_eq!(parent_of("42 (a) S 7) S 17 42 42 0"), Some(17));
+        assert!(!has_ended("42 (a) Z) S 17 42") && has_ended("42 (a) Z 17 42") && !has_ended(""));
         assert_eq!(parent_of(""), None);
     }
 }

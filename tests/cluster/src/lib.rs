@@ -6,16 +6,23 @@
 // A test that cannot look at the cluster has failed: a panic is the right answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+pub mod basics;
+mod host;
+pub mod networks;
 mod pods;
+mod watch;
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, ClusterSpec};
 use netns_tests::LeakCheck;
 
+pub use host::{ask_from, links, on, pings};
 pub use pods::{Pod, ask, deployment, exec, pods_of, ready_pods};
+pub use watch::{event, wait_for, watch};
 
 /// What a test may wait for a pod or a node. Far more than an idle machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,19 +33,31 @@ pub type Test = (&'static str, fn(&mut Cluster));
 /// Brings a cluster up, runs the tests whose name contains one of the program's arguments, takes the cluster down, and looks for
 /// what it left. Prints what Rust's own harness prints.
 pub fn run(spec: ClusterSpec, tests: &[Test]) -> ExitCode {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter));
-    let chosen: Vec<&Test> = tests.iter().filter(|(name, _)| wanted(name)).collect();
-    if std::env::args().any(|arg| arg == "--list") {
+    harness(tests, |chosen| if chosen.is_empty() { 0 } else { with_cluster(spec, chosen) })
+}
+
+/// As [`run`], for tests that bring their clusters up themselves.
+pub fn run_alone(tests: &[(&'static str, fn())]) -> ExitCode {
+    harness(tests, |chosen| {
+        clear_orphans();
+        chosen.iter().filter(|(name, test)| !passes(name, test)).count()
+    })
+}
+
+fn harness<T>(tests: &[(&'static str, T)], run: impl FnOnce(&[&(&'static str, T)]) -> usize) -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let exact = args.iter().any(|arg| arg == "--exact");
+    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let matches = |name: &str, filter: &str| if exact { name == filter } else { name.contains(filter) };
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| matches(name, filter));
+    if args.iter().any(|arg| arg == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
+    let chosen: Vec<_> = tests.iter().filter(|(name, _)| wanted(name)).collect();
     println!("\nrunning {} tests", chosen.len());
     let started = Instant::now();
-    let mut failed = 0;
-    if !chosen.is_empty() {
-        failed = with_cluster(spec, &chosen);
-    }
+    let failed = run(&chosen);
     let word = if failed == 0 { "ok" } else { "FAILED" };
     println!(
         "\ntest result: {word}. {} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
@@ -47,6 +66,18 @@ pub fn run(spec: ClusterSpec, tests: &[Test]) -> ExitCode {
         started.elapsed().as_secs_f64()
     );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs a test and prints its line: the runner of the tiers reads it, so that the time has one of its own.
+fn passes(name: &str, test: impl FnOnce()) -> bool {
+    let started = Instant::now();
+    let passed = std::panic::catch_unwind(AssertUnwindSafe(test)).is_ok();
+    println!(
+        "after {:.1} s:\ntest {name} ... {}",
+        started.elapsed().as_secs_f64(),
+        if passed { "ok" } else { "FAILED" }
+    );
+    passed
 }
 
 fn with_cluster(spec: ClusterSpec, tests: &[&Test]) -> usize {
@@ -62,11 +93,7 @@ fn with_cluster(spec: ClusterSpec, tests: &[&Test]) -> usize {
     };
     let mut failed = 0;
     for (name, test) in tests {
-        let started = Instant::now();
-        let ended = std::panic::catch_unwind(AssertUnwindSafe(|| test(&mut cluster)));
-        let word = if ended.is_ok() { "ok" } else { "FAILED" };
-        println!("test {name} ... {word} ({:.1} s)", started.elapsed().as_secs_f64());
-        if ended.is_err() {
+        if !passes(name, || test(&mut cluster)) {
             failed += 1;
             println!("{}", state_of(&cluster));
         }
@@ -92,8 +119,8 @@ fn state_of(cluster: &Cluster) -> String {
 /// Takes down the clusters of test programs that were killed.
 fn clear_orphans() {
     for name in Cluster::list() {
-        let pid = name.strip_prefix('t').and_then(|pid| pid.parse::<u32>().ok());
-        if pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+        let pid = name.strip_prefix('t').and_then(|pid| pid.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = Cluster::down(&name);
         }
     }
@@ -118,18 +145,38 @@ impl Clean {
     pub fn assert(&self) {
         self.leaks.assert_clean();
         assert_eq!(self.settings, settings(), "settings of the machine");
-        let name = format!("llano-lab-t{}", std::process::id());
+        let ours = format!("t{}", std::process::id());
         for tree in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let dir = tree.path().join(&name);
-            assert!(!dir.exists(), "{} is left", dir.display());
+            assert_none(&tree.path(), &format!("llano-lab-{ours}"));
         }
-        let files = format!("/var/lib/llano-cluster/t{}", std::process::id());
-        assert!(!std::path::Path::new(&files).exists(), "{files} is left");
+        assert_none(Path::new("/var/lib/llano-cluster"), &ours);
+        assert_none(Path::new("/run/llano-lab"), &ours);
+        assert!(!processes_of(&ours), "processes are left");
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let left = mounts.lines().find(|line| {
+            line.contains(&format!("/llano-lab/{ours}")) || line.contains(&format!("/llano-cluster/{ours}"))
+        });
+        assert_eq!(left, None, "a mount is left");
         for directory in ["/var/lib/kubelet", "/var/lib/etcd", "/etc/kubernetes", "/var/log/pods"] {
             let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().count();
             assert_eq!(entries, 0, "{directory} of the machine has files");
         }
     }
+}
+
+fn assert_none(directory: &Path, prefix: &str) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let left = entry.file_name().to_string_lossy().starts_with(prefix);
+        assert!(!left, "{} is left", entry.path().display());
+    }
+}
+
+/// Whether a process is in a host of this program's clusters: the lab says so in its environment.
+fn processes_of(prefix: &str) -> bool {
+    let wanted = format!("LLANO_LAB={prefix}");
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok())
+        .any(|text| text.split(|byte| *byte == 0).any(|word| word.starts_with(wanted.as_bytes())))
 }
 
 /// What a kubelet or kube-proxy would change of the machine.

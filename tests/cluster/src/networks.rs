@@ -1,0 +1,144 @@
+//! Networks of macvlan pods, and what pods have on a node.
+
+use cluster::{Cluster, ECHO_IMAGE};
+use serde_json::{Value, json};
+
+use crate::on;
+
+/// The networks' parent on every node: the second uplink, so that pods share no interface with the nodes' own traffic.
+pub const PARENT: &str = "eth1";
+/// The annotation with the extra networks.
+pub const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
+/// The annotation with the first network.
+pub const DEFAULT_NETWORK: &str = "v1.multus-cni.io/default-network";
+/// The annotation with what a pod has got.
+pub const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
+
+/// A NetworkAttachmentDefinition of a macvlan on [`PARENT`], with addresses `first` to `last` of 10.61.0.0/24. Every node gives
+/// out the same range, and each probes: nobody else tells them apart.
+pub fn macvlan(namespace: &str, name: &str, role: Option<&str>, first: u8, last: u8) -> String {
+    let config = json!({
+        "cniVersion": "1.0.0", "name": name, "type": "macvlan", "master": PARENT, "mode": "bridge", "probe": true,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{
+                "subnet": "10.61.0.0/24", "rangeStart": format!("10.61.0.{first}"), "rangeEnd": format!("10.61.0.{last}"),
+                "gateway": "10.61.0.254",
+            }]],
+            "routes": if role == Some("overlay") { json!([]) } else { json!([{"dst": "0.0.0.0/0"}]) },
+        },
+    });
+    let labels = role.map(|role| json!({"llano.dev/role": role}));
+    json!({
+        "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {"config": config.to_string()},
+    })
+    .to_string()
+}
+
+/// A pod of the test image on that node, with these annotations and an HTTP readiness probe.
+pub fn pod(name: &str, node: &str, annotations: &[(&str, &str)]) -> String {
+    let annotations: serde_json::Map<String, Value> =
+        annotations.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "annotations": annotations, "labels": {"app": name}},
+        "spec": {
+            "nodeName": node, "terminationGracePeriodSeconds": 1,
+            "containers": [{
+                "name": "echo", "image": ECHO_IMAGE, "imagePullPolicy": "Never",
+                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+            }],
+        },
+    })
+    .to_string()
+}
+
+/// An interface of a pod, by its status annotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// `NAMESPACE/NAME` of its network.
+    pub network: String,
+    /// Its name.
+    pub name: String,
+    /// Its first address.
+    pub address: String,
+    /// Whether it is the pod's first one.
+    pub first: bool,
+}
+
+/// The interfaces of a pod, as its status annotation has them.
+///
+/// # Panics
+/// When there is no such pod, or no such annotation.
+pub fn interfaces(cluster: &Cluster, pod: &str) -> Vec<Interface> {
+    let text =
+        cluster.kubectl_output(["get", "pod", pod, "-o", "json"]).unwrap_or_else(|error| panic!("{error}"));
+    let pod: Value = serde_json::from_str(&text).unwrap();
+    let status =
+        pod["metadata"]["annotations"][STATUS].as_str().unwrap_or_else(|| panic!("no status: {pod:#}"));
+    let status: Vec<Value> = serde_json::from_str(status).unwrap_or_else(|error| panic!("{status}: {error}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    status
+        .iter()
+        .map(|one| Interface {
+            network: text(&one["name"]),
+            name: text(&one["interface"]),
+            address: text(&one["ips"][0]),
+            first: one["default"] == true,
+        })
+        .collect()
+}
+
+/// The addresses that host-local has given out on a node for these networks: `NETWORK/ADDRESS`.
+pub fn leases(cluster: &Cluster, node: &str) -> Vec<String> {
+    let base = cluster.on_disk(node, "/var/lib/cni/networks");
+    let mut found = Vec::new();
+    for network in std::fs::read_dir(&base).into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(network.path()).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            // Beside them are a lock and what was given out last.
+            if name.starts_with(|first: char| first.is_ascii_digit()) {
+                found.push(format!("{}/{name}", network.file_name().to_string_lossy()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What pods have on a node, in the kernel and on disk; the same before and after, or something is left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footprint {
+    /// Names of its links. Of a pod's pair on the primary network the bridge's end is one.
+    pub links: Vec<String>,
+    /// Its network namespaces that have a name, as containerd gives them.
+    pub namespaces: Vec<String>,
+    /// Addresses that are given out.
+    pub leases: Vec<String>,
+    /// Its routes to single hosts: a node reaches its macvlan pods by such.
+    pub routes: Vec<String>,
+}
+
+impl Footprint {
+    /// Looks at a node now.
+    pub fn of(cluster: &Cluster, node: &str) -> Footprint {
+        let lines = |command: &[&str]| -> Vec<String> {
+            let text = on(cluster, node, command).unwrap_or_else(|error| panic!("{error}"));
+            let mut lines: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+            lines.sort();
+            lines
+        };
+        let mut routes = lines(&["ip", "-4", "route", "show", "type", "unicast"]);
+        routes.retain(|route| {
+            !route.split(' ').next().unwrap_or_default().contains('/') && !route.starts_with("default")
+        });
+        Footprint {
+            links: crate::links(cluster, node),
+            namespaces: lines(&["ls", "/run/netns"]),
+            leases: leases(cluster, node),
+            routes,
+        }
+    }
+}
