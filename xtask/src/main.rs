@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask demo`, `test`, `lint`, `dist`, `bench`, `cluster`, `fuzz`.
+//! The tasks of this repository: `cargo xtask demo`, `test`, `lint`, `dist`, `image`, `bench`, `cluster`, `fuzz`.
 //!
 //! Each task installs what it lacks first and says what and why (`need.rs`).
 
@@ -10,6 +10,7 @@ mod cluster;
 mod demo;
 mod dist;
 mod fuzz;
+mod image;
 mod lint;
 mod need;
 mod run;
@@ -50,6 +51,8 @@ enum Task {
     Lint(lint::Args),
     /// Build `llano-cni` and `llano`, release and static, into target/dist
     Dist,
+    /// Pack both programs into a container image, without a container engine
+    Image(image::Args),
     /// Measure, and compare with the budgets
     Bench(bench::Args),
     /// A real Kubernetes cluster of namespaces: up, down, kubectl, status, logs
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Lint(args) => lint::run(&args),
         Task::Dist => dist::run().map(|_| ()),
+        Task::Image(args) => image::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Cluster(args) => cluster::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),

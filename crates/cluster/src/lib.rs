@@ -16,7 +16,6 @@ mod node;
 mod pki;
 mod programs;
 mod spec;
-mod tar;
 mod up;
 
 pub use cluster::{Cluster, ComponentStatus, Status};

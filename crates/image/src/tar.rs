@@ -1,8 +1,8 @@
-//! A tar archive (POSIX ustar) of files, directories and links, for images.
+//! A tar archive (POSIX ustar) of files, directories and links. No times, no names of users: the same input gives the same bytes.
 
 /// An archive in memory.
 #[derive(Debug, Default)]
-pub(crate) struct Tar {
+pub struct Tar {
     bytes: Vec<u8>,
 }
 
@@ -10,24 +10,24 @@ const BLOCK: usize = 512;
 
 impl Tar {
     /// A file with that mode.
-    pub(crate) fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
+    pub fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
         self.header(path, b'0', mode, content.len(), "");
         self.bytes.extend_from_slice(content);
         self.pad();
     }
 
     /// A directory.
-    pub(crate) fn directory(&mut self, path: &str, mode: u32) {
+    pub fn directory(&mut self, path: &str, mode: u32) {
         self.header(&format!("{path}/"), b'5', mode, 0, "");
     }
 
     /// A symbolic link.
-    pub(crate) fn link(&mut self, path: &str, to: &str) {
+    pub fn link(&mut self, path: &str, to: &str) {
         self.header(path, b'2', 0o777, 0, to);
     }
 
     /// The archive with its end.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    pub fn finish(mut self) -> Vec<u8> {
         self.bytes.resize(self.bytes.len() + 2 * BLOCK, 0);
         self.bytes
     }
