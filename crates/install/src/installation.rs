@@ -1,6 +1,9 @@
 //! The installation of a node.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cni::Version;
 use serde::Serialize;
@@ -22,13 +25,22 @@ const PLUGIN: &str = "llano-cni";
 /// The link that the configuration calls.
 const OWN_TYPE: &str = "llano";
 
+/// The plugin's program.
+#[derive(Debug, Clone)]
+pub enum Plugin {
+    /// Its file, from here.
+    Path(PathBuf),
+    /// Opened already: for who has another root by the time it is installed.
+    Open(Arc<File>),
+}
+
 /// What is to be installed.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where.
     pub places: Places,
-    /// The plugin's program, from here.
-    pub plugin: PathBuf,
+    /// The plugin's program.
+    pub plugin: Plugin,
     /// Names of [`LINKS`] that are to be ours as well, for configurations that name these types.
     pub links: Vec<String>,
     /// The newest version of CNI that the node's runtime speaks ([`crate::cni_version`]).
@@ -223,10 +235,26 @@ fn contents(options: &Options) -> Result<Vec<(PathBuf, Content)>> {
     Ok(all)
 }
 
-fn program(path: &Path) -> Result<Vec<u8>> {
-    let bad = |reason| Error::Plugin { path: path.to_owned(), reason };
-    let bytes = durable::read(path)?.ok_or_else(|| bad("there is no such file"))?;
+fn program(plugin: &Plugin) -> Result<Vec<u8>> {
+    let (path, bytes) = match plugin {
+        Plugin::Path(path) => (path.clone(), durable::read(path)?),
+        Plugin::Open(file) => {
+            let path = PathBuf::from(PLUGIN);
+            let bytes = read_at_start(file).map_err(Error::file("read", &path))?;
+            (path, Some(bytes))
+        }
+    };
+    let bad = |reason| Error::Plugin { path: path.clone(), reason };
+    let bytes = bytes.ok_or_else(|| bad("there is no such file"))?;
     if bytes.starts_with(b"\x7fELF") { Ok(bytes) } else { Err(bad("it is no ELF program")) }
+}
+
+/// A file's content whatever was read of it before: it may be installed more than once.
+fn read_at_start(file: &File) -> std::io::Result<Vec<u8>> {
+    let length = file.metadata()?.len().min(durable::LONGEST);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 fn check_links(links: &[String]) -> Result<()> {

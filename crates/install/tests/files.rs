@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use cni::Version;
-use install::{Error, Installation, Lock, Manifest, Options, Places, Service, Status};
+use install::{Error, Installation, Lock, Manifest, Options, Places, Plugin, Service, Status};
 
 /// Everything below a directory: kind, mode, inode, time and content.
 fn picture(root: &Path) -> BTreeMap<PathBuf, String> {
@@ -44,6 +44,7 @@ const PRIMARY: &str = r#"{"name":"cbr0","cniVersion":"0.3.1","plugins":[{"type":
 
 struct Node {
     dir: tempfile::TempDir,
+    plugin: PathBuf,
     options: Options,
 }
 
@@ -69,13 +70,13 @@ impl Node {
         fs::write(&plugin, b"\x7fELF one").unwrap();
         let options = Options {
             places: Places::below(&root),
-            plugin,
+            plugin: Plugin::Path(plugin.clone()),
             links: links.iter().map(|name| (*name).to_owned()).collect(),
             version: Version::V100,
             cluster_network: None,
             service: None,
         };
-        Node { dir, options }
+        Node { dir, plugin, options }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -124,11 +125,11 @@ fn an_upgrade_replaces_the_plugin_while_it_runs_and_still_gives_back_the_first()
     let node = Node::new(&["macvlan"]);
     let before = picture(node.options.places.root());
     // A program that really runs, so that writing to its file would be refused.
-    fs::copy("/bin/sleep", &node.options.plugin).unwrap();
+    fs::copy("/bin/sleep", &node.plugin).unwrap();
     node.install();
     let mut running =
         std::process::Command::new(node.path("opt/cni/bin/llano-cni")).arg("60").spawn().unwrap();
-    fs::write(&node.options.plugin, b"\x7fELF two").unwrap();
+    fs::write(&node.plugin, b"\x7fELF two").unwrap();
     node.install();
     let alive = running.try_wait().unwrap().is_none();
     running.kill().unwrap();
@@ -206,7 +207,7 @@ fn a_directory_in_the_way_and_a_plugin_that_is_none_are_refused_before_anything_
     node.options.links = vec!["../../bin/sh".to_owned()];
     assert!(matches!(Installation::plan(&node.options), Err(Error::Link { .. })));
     node.options.links.clear();
-    fs::write(&node.options.plugin, "#!/bin/sh").unwrap();
+    fs::write(&node.plugin, "#!/bin/sh").unwrap();
     let refused = Installation::open(node.options.clone()).unwrap().install();
     assert!(matches!(refused, Err(Error::Plugin { .. })), "{refused:?}");
 }

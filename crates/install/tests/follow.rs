@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cni::Version;
 use cni::json::{self, Object};
-use install::{CONFLIST, Follower, Installation, Options, Places, State, Status, Stopper};
+use install::{CONFLIST, Follower, Installation, Options, Places, Plugin, State, Status, Stopper};
 
 const FLANNEL: &str = r#"{"name":"cbr0","cniVersion":"0.3.1","plugins":[{"type":"flannel"},{"type":"portmap","capabilities":{"portMappings":true}}]}"#;
 const CALICO: &str = r#"{"name":"k8s-pod-network","cniVersion":"0.3.1","plugins":[{"type":"calico"},{"type":"bandwidth","capabilities":{"bandwidth":true}}]}"#;
@@ -36,7 +36,7 @@ impl Node {
         fs::write(&plugin, b"\x7fELF").unwrap();
         let options = Options {
             places: Places::below(dir.path().join("node")),
-            plugin,
+            plugin: Plugin::Path(plugin),
             links: Vec::new(),
             version: Version::V100,
             cluster_network: None,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::install::{Follower, Installation, KUBECONFIG, LINKS, Options, Service, State, Step};
+use ::install::{Follower, Installation, KUBECONFIG, LINKS, Options, Plugin, Service, State, Step};
 use anyhow::bail;
 use cni::Version;
 use serde_json::json;
@@ -123,7 +123,7 @@ fn options(args: &Install) -> anyhow::Result<Options> {
     };
     Ok(Options {
         places: args.place.places(),
-        plugin: args.plugin.clone().map_or_else(crate::bins::llano_cni, Ok)?,
+        plugin: Plugin::Path(args.plugin.clone().map_or_else(crate::bins::llano_cni, Ok)?),
         links: args.link.clone(),
         version: args.cni_version,
         cluster_network: args.cluster_network.clone(),

@@ -7,6 +7,8 @@ use ::install::{Given, Installation};
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::Where;
 use crate::output::Out;
@@ -27,6 +29,9 @@ pub(crate) struct Uninstall {
     dry_run: bool,
     #[command(flatten)]
     place: Where,
+    /// Do not end before SIGTERM: for a DaemonSet, which starts again what ends
+    #[arg(long, conflicts_with = "dry_run")]
+    stay: bool,
 }
 
 /// A pod whose interfaces are ours.
@@ -53,6 +58,8 @@ pub(crate) fn uninstall(args: &Uninstall, out: &mut Out) -> anyhow::Result<ExitC
         }
         return Ok(ExitCode::SUCCESS);
     }
+    // From the beginning: the first process of a container ignores a signal that it does not ask for.
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let given = Installation::uninstall(&places)?;
     let remaining = remaining(places.root())?;
     out.json(&json!({ "dry_run": false, "files": given, "remaining": remaining }))?;
@@ -72,6 +79,11 @@ pub(crate) fn uninstall(args: &Uninstall, out: &mut Out) -> anyhow::Result<ExitC
         for pod in &remaining {
             out.line(&format!("    {} {}", pod.pod, pod.interfaces.join(" ")))?;
         }
+    }
+    if args.stay {
+        out.line("done; waiting for SIGTERM")?;
+        out.flush()?;
+        signals.forever().next();
     }
     Ok(ExitCode::SUCCESS)
 }
