@@ -13,8 +13,8 @@ use crate::container::Container;
 use crate::error::{Error, Result};
 
 /// The names `llano-cni` answers to.
-pub const TYPES: [&str; 9] =
-    ["macvlan", "host-local", "static", "dhcp", "loopback", "tuning", "sbr", "bandwidth", "vlan"];
+pub const TYPES: [&str; 10] =
+    ["macvlan", "host-local", "static", "dhcp", "loopback", "tuning", "sbr", "bandwidth", "vlan", "llano"];
 
 /// Makes the names of files that are to be renamed unique within the process.
 static INSTALLS: AtomicU32 = AtomicU32::new(0);

@@ -5,12 +5,15 @@
 // A test that cannot look at the machine has failed: a panic is the right answer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod files;
 pub mod kill;
 mod leak;
+mod node;
 mod places;
 mod stream;
 
 pub use leak::LeakCheck;
+pub use node::{AgentNode, Running};
 pub use places::{bin_dir, llano_plugins, reference_plugins, require_root};
 pub use stream::{Stream, Wait};
 

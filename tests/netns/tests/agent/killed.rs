@@ -1,0 +1,84 @@
+//! SIGKILL at every system call of an ADD and of a DEL in the agent: reconciled, or told to delete, it leaves nothing.
+
+use std::fs;
+use std::path::Path;
+
+use netns_tests::AgentNode;
+use netns_tests::kill::{Call, calls};
+
+use crate::{PROGRAM, lab, networks};
+
+/// The calls of a call, from the reading of its request on; of three runs those that every run makes.
+fn trace(node: &AgentNode<'_>, verb: &str, file: &Path) -> Vec<Call> {
+    let mut runs: Vec<Vec<Call>> = Vec::new();
+    for _ in 0..3 {
+        for each in ["ADD", "DEL"] {
+            let (answer, status) = node.call(&node.body(each, "web", "traced"), &["-s", "0"], file);
+            assert!(status.success(), "{each}: {answer}");
+            if each == verb {
+                let text = fs::read_to_string(file).unwrap();
+                let reads = text.lines().position(|line| line.starts_with("read(0,")).unwrap();
+                // strace's own execve is no call of the agent's.
+                runs.push(calls(&text).split_off(reads - 1));
+            }
+        }
+    }
+    let in_all = |call: &&Call| runs.iter().all(|run| run.contains(call));
+    runs[0].iter().filter(in_all).cloned().collect()
+}
+
+fn walk(verb: &str) {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 3);
+    node.files.put_pod("web", "extra1,extra2,extra3", "");
+    node.files.put_sandboxes(Some(&[]));
+    let file = node.dir().join("trace");
+    let must = |verb: &str, container: &str, when: &str| {
+        let (answer, status) = node.call(&node.body(verb, "web", container), &[], &file);
+        assert!(status.success(), "{verb} {when}: {answer}");
+    };
+    host.container("traced").unwrap();
+    let calls = trace(&node, verb, &file);
+    assert!(calls.len() > 60, "{} calls are no whole run", calls.len());
+    let mut killed = 0;
+    for (number, call) in calls.iter().enumerate() {
+        let pod = format!("pod{number}");
+        let container = host.container(&pod).unwrap();
+        let when = format!("after a kill of {verb} at {call}");
+        if verb == "DEL" {
+            must("ADD", &pod, "before the kill");
+        }
+        let inject = call.inject();
+        let options = ["-s", "0", &inject[0], &inject[1]];
+        let (_, status) = node.call(&node.body(verb, "web", &pod), &options, &file);
+        killed += usize::from(call.killed(status, &fs::read_to_string(&file).unwrap()));
+        // As a runtime does, or as the next agent.
+        if number % 2 == 0 {
+            must("DEL", &pod, &when);
+        } else {
+            node.run(&["reconcile"]);
+        }
+        assert_eq!(node.leftovers(&[&pod]), Vec::<String>::new(), "{when}");
+        // The same container once more.
+        if number % 8 == 0 {
+            must("ADD", &pod, &when);
+            must("DEL", &pod, &when);
+            assert_eq!(node.leftovers(&[&pod]), Vec::<String>::new(), "{when} and one more ADD and DEL");
+        }
+        container.delete().unwrap();
+    }
+    eprintln!("killed {verb} at {killed} of {} calls", calls.len());
+    assert!(killed > 60, "only {killed} kills");
+}
+
+#[test]
+fn add_of_four_macvlans() {
+    walk("ADD");
+}
+
+#[test]
+fn del_of_four_macvlans() {
+    walk("DEL");
+}

@@ -1,0 +1,81 @@
+//! The plugin `llano` and an agent that comes and goes.
+
+use std::fs;
+
+use netns_tests::{AgentNode, llano_plugins};
+
+use crate::{PROGRAM, lab, networks};
+
+#[test]
+fn add_check_and_del_by_way_of_the_socket() {
+    let (lab, plugins) = (lab(), llano_plugins());
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 2);
+    node.files.put_pod("web", "extra1,extra2", "");
+    host.container("c1").unwrap();
+    let agent = node.serve();
+    let result = node.plugin(&plugins, "ADD", "web", "c1").unwrap();
+    assert_eq!(result["ips"][0]["address"], "10.9.64.2/20", "{result}");
+    assert_eq!(result["cniVersion"], "1.1.0");
+    node.plugin(&plugins, "CHECK", "web", "c1").unwrap();
+    node.plugin(&plugins, "STATUS", "web", "c1").unwrap();
+    let down =
+        host.command("ip").unwrap().args(["-n", "c1", "link", "set", "net2", "down"]).status().unwrap();
+    assert!(down.success());
+    let error = node.plugin(&plugins, "CHECK", "web", "c1").unwrap_err();
+    assert!(error["msg"].as_str().unwrap().contains("net2"), "{error}");
+    node.plugin(&plugins, "DEL", "web", "c1").unwrap();
+    agent.stop();
+    assert_eq!(node.leftovers(&["c1"]), Vec::<String>::new());
+}
+
+#[test]
+fn a_del_without_an_agent_is_done_by_the_next() {
+    let (lab, plugins) = (lab(), llano_plugins());
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 1);
+    node.files.put_pod("web", "extra1", "");
+    host.container("c1").unwrap();
+    let agent = node.serve();
+    node.plugin(&plugins, "ADD", "web", "c1").unwrap();
+    agent.kill();
+    node.plugin(&plugins, "DEL", "web", "c1").unwrap();
+    let spooled = || fs::read_dir(node.dir().join("spool")).unwrap().count();
+    assert_eq!(spooled(), 1);
+    let agent = node.serve();
+    assert_eq!(spooled(), 0);
+    agent.stop();
+    assert_eq!(node.leftovers(&["c1"]), Vec::<String>::new());
+}
+
+#[test]
+fn an_add_whose_agent_is_killed_is_served_by_the_next() {
+    let (lab, plugins) = (lab(), llano_plugins());
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 1);
+    let names: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
+    for name in &names {
+        node.files.put_pod(name, "extra1", "");
+        host.container(name).unwrap();
+    }
+    let agent = node.serve();
+    std::thread::scope(|scope| {
+        let calls: Vec<_> =
+            names.iter().map(|name| scope.spawn(|| node.plugin(&plugins, "ADD", name, name))).collect();
+        agent.kill();
+        let agent = node.serve();
+        for call in calls {
+            call.join().unwrap().unwrap();
+        }
+        for name in &names {
+            node.plugin(&plugins, "CHECK", name, name).unwrap();
+            node.plugin(&plugins, "DEL", name, name).unwrap();
+        }
+        agent.stop();
+    });
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(node.leftovers(&names), Vec::<String>::new());
+}
