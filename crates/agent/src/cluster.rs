@@ -77,3 +77,12 @@ pub trait Cluster: Send + Sync {
     /// Queues an event. Never blocks; a full queue drops the oldest, and counts it.
     fn event(&self, pod: &PodKey, event: Event);
 }
+
+/// Who knows which devices kubelet gave a pod.
+pub trait Devices: Send + Sync {
+    /// The IDs of the pod's devices of a resource, sorted; none when it has none.
+    ///
+    /// # Errors
+    /// They cannot be told now.
+    fn devices(&self, pod: &PodKey, resource: &str) -> api::Result<Vec<String>>;
+}

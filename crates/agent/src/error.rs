@@ -35,6 +35,14 @@ pub enum Error {
         /// Why nobody could say.
         reason: String,
     },
+    /// What the access to the API server is made of cannot be used.
+    #[error("access to the API server {access}: {reason}")]
+    Access {
+        /// `as a pod`, `by kubeconfig /etc/…`.
+        access: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The container runtime does not answer.
     #[error("container runtime at {endpoint}: {reason}")]
     Runtime {

@@ -6,15 +6,20 @@
 //! the network-attachment-definition. [`spool`] takes in what the plugin wrote while no agent was there.
 
 mod cluster;
+mod driver;
 pub mod engine;
 mod error;
+mod grpc;
+pub mod kube;
 mod runtime;
 pub mod server;
 pub mod spool;
 mod store;
 
-pub use cluster::{Cluster, Found, PodKey, PodView};
+pub use cluster::{Cluster, Devices, Found, PodKey, PodView};
+pub use driver::Driver;
 pub use engine::{Config, Engine, Limits, Reply, Setup};
 pub use error::{Error, Result};
+pub use grpc::{ContainerRuntime, PodResources, RuntimeVersion};
 pub use runtime::{Runtime, Sandbox};
 pub use store::{Attachment, Pod, Record, Store, Unreadable};

@@ -152,6 +152,14 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// What has to be asked elsewhere: the API server, kubelet.
+    #[error("{what}: {problem}")]
+    Unavailable {
+        /// What was asked for.
+        what: String,
+        /// Why nobody could tell.
+        problem: String,
+    },
     /// What came from a record or a device file cannot be read.
     #[error("{what}: {problem}")]
     Unreadable {
@@ -174,6 +182,7 @@ impl Error {
             Error::Definition { .. } | Error::Configuration { .. } | Error::Unreadable { .. } => {
                 event::INVALID_NETWORK
             }
+            Error::Unavailable { .. } => event::UNAVAILABLE,
             _ => event::NETWORK_REFUSED,
         };
         Event::warning(reason, self.to_string())
@@ -183,7 +192,7 @@ impl Error {
     pub fn to_cni(&self) -> cni::Error {
         match self {
             Error::Key(error) => error.clone(),
-            Error::NoNetwork(_) => cni::Error::try_again(self.to_string()),
+            Error::NoNetwork(_) | Error::Unavailable { .. } => cni::Error::try_again(self.to_string()),
             _ => cni::Error::invalid_config(self.to_string()),
         }
     }

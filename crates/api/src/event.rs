@@ -16,6 +16,8 @@ pub const INVALID_ANNOTATION: &str = "InvalidNetworkAnnotation";
 pub const INVALID_NETWORK: &str = "InvalidNetwork";
 /// A request that will not be granted.
 pub const NETWORK_REFUSED: &str = "NetworkRefused";
+/// What a network needs cannot be asked for now.
+pub const UNAVAILABLE: &str = "NetworkUnavailable";
 /// Something in an annotation has no effect.
 pub const IGNORED: &str = "NetworkAnnotationIgnored";
 

@@ -1,0 +1,91 @@
+//! How the API server is reached: as a pod, or by a kubeconfig, which may name a token's file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::kube::client::{Body, ClientBuilder};
+use ::kube::config::{KubeConfigOptions, Kubeconfig};
+use ::kube::{Client, Config};
+use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use tower::util::MapRequestLayer;
+
+use crate::{Error, Result};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Where the API server is and who we are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// As a pod: by its environment and its mounted token.
+    Pod,
+    /// By a kubeconfig's current context.
+    Kubeconfig(PathBuf),
+}
+
+impl Access {
+    fn refuse(&self, reason: impl std::fmt::Display) -> Error {
+        let access = match self {
+            Access::Pod => "as a pod".to_owned(),
+            Access::Kubeconfig(path) => format!("by kubeconfig {}", path.display()),
+        };
+        Error::Access { access, reason: reason.to_string().replace('\n', " ") }
+    }
+
+    async fn config(&self) -> Result<Config> {
+        match self {
+            Access::Pod => Config::incluster().map_err(|error| self.refuse(error)),
+            Access::Kubeconfig(path) => {
+                let read = Kubeconfig::read_from(path).map_err(|error| self.refuse(error))?;
+                let options = KubeConfigOptions::default();
+                Config::from_custom_kubeconfig(read, &options).await.map_err(|error| self.refuse(error))
+            }
+        }
+    }
+
+    /// A client; nothing is asked of the API server yet.
+    ///
+    /// # Errors
+    /// [`Error::Access`].
+    pub(crate) async fn client(&self) -> Result<Client> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CONNECT);
+        // Each caller knows itself how long it may go on asking.
+        config.default_retry = false;
+        let token = config.auth_info.token_file.take().map(PathBuf::from);
+        if let Some(path) = &token {
+            read_token(path).map_err(|reason| self.refuse(reason))?;
+        }
+        let layer = MapRequestLayer::new(authorize(token));
+        let builder = ClientBuilder::try_from(config).map_err(|error| self.refuse(error))?;
+        Ok(builder.with_layer(&layer).build())
+    }
+}
+
+/// Puts the token into each request. It is read for each: kubelet exchanges it before it ends, and a new one counts at once.
+fn authorize(token: Option<PathBuf>) -> impl Fn(http::Request<Body>) -> http::Request<Body> + Clone {
+    let token: Option<Arc<Path>> = token.map(Into::into);
+    move |mut request| {
+        let agent = HeaderValue::from_static(concat!("llano/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(USER_AGENT, agent);
+        match token.as_deref().map(read_token) {
+            Some(Ok(value)) => {
+                request.headers_mut().insert(AUTHORIZATION, value);
+            }
+            // Unauthorized is then the API server's answer, which is tried again.
+            Some(Err(reason)) => tracing::warn!(reason, "no token for the API server"),
+            None => {}
+        }
+        request
+    }
+}
+
+fn read_token(path: &Path) -> std::result::Result<HeaderValue, String> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut value = HeaderValue::try_from(format!("Bearer {}", text.trim()))
+        .map_err(|_| format!("{} holds no token", path.display()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
