@@ -43,6 +43,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Address {
+        /// Which one.
+        address: std::net::SocketAddr,
+        /// The system's refusal.
+        reason: String,
+    },
     /// The container runtime does not answer.
     #[error("container runtime at {endpoint}: {reason}")]
     Runtime {

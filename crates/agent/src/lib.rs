@@ -11,6 +11,8 @@ pub mod engine;
 mod error;
 mod grpc;
 pub mod kube;
+pub mod metrics;
+pub mod pages;
 mod runtime;
 pub mod server;
 pub mod spool;

@@ -203,7 +203,7 @@ impl Cluster for ApiServer {
                 Err(asked) if asked.is_final => {
                     return Err(Error::Behind { what: what(), reason: asked.reason });
                 }
-                Err(asked) => reason = Some(asked.reason),
+                Err(asked) => reason = reason.or(Some(asked.reason)),
             }
             failures += 1;
         }

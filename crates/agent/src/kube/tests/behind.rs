@@ -86,11 +86,19 @@ fn a_static_pod_is_known_by_the_uid_of_its_file() {
 }
 
 #[test]
-fn a_static_pod_without_mirror_is_no_pod_that_is_gone() {
+fn a_static_pod_without_mirror_is_waited_for() {
     let server = Server::start();
     let client = connect(&server, |options| options.lag = Duration::ZERO);
     client.listed();
-    let until = Instant::now() + Duration::from_millis(100);
-    let error = client.cluster.pod(&key("etcd-node1", "0123456789abcdef"), until).unwrap_err();
-    assert!(error.to_string().contains("no mirror yet"), "{error}");
+    let hash = "0123456789abcdef0123456789abcdef";
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.cluster.pod(&key("etcd-node1", hash), soon()));
+        server.wait("a question", |state| {
+            state.seen.iter().any(|seen| seen.line.starts_with("GET /api/v1/namespaces/"))
+        });
+        let mirror = json!({"kubernetes.io/config.mirror": hash});
+        server.put(PODS, pod("etcd-node1", "11111111-2222-3333-4444-555555555555", &mirror));
+        let found = waiting.join().unwrap().unwrap();
+        assert!(matches!(&found, Found::Pod(pod) if pod.is_static), "{found:?}");
+    });
 }

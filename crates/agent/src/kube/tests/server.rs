@@ -143,14 +143,14 @@ impl Server {
             reader.read_exact(&mut body).unwrap();
             let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            if self.answer(Seen { line, authorization, body }, stream).is_none() {
+            if self.answer(&Seen { line, authorization, body }, stream).is_none() {
                 return;
             }
         }
     }
 
     /// `None` when the connection is to end.
-    fn answer(&self, seen: Seen, mut stream: &TcpStream) -> Option<()> {
+    fn answer(&self, seen: &Seen, mut stream: &TcpStream) -> Option<()> {
         let (method, target) = seen.line.split_once(' ').unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (code, reply) = {
