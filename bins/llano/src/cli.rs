@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Dhcp(crate::dhcp::Command),
     /// Find out why it does not work: kernel, interfaces, runtime, Kubernetes, switch
     Check(crate::check::Command),
+    /// Give the pods of this node the networks that their annotations ask for
+    Agent(crate::agent::Command),
     /// Put Llano on this node: the plugin's files, and its configuration around the primary plugin's
     Install(crate::install::Install),
     /// Give this node back as it was; running pods keep running

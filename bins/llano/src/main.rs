@@ -1,5 +1,6 @@
 //! The command line: `llano`.
 
+mod agent;
 mod bins;
 mod check;
 mod cli;
@@ -40,6 +41,7 @@ fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
         Command::Link(command) => link::run(command, out),
         Command::Host(command) => host::run(command, out),
         Command::Dhcp(command) => dhcp::run(command, out),
+        Command::Agent(command) => agent::run(command, out),
         Command::Install(command) => install::install(&command, out),
         Command::Uninstall(command) => install::uninstall(&command, out),
         Command::Status(command) => install::status(&command, out),
