@@ -105,9 +105,17 @@ fn the_agent_is_not_privileged_and_an_upgrade_has_one_writer_of_the_store() {
         &["NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_CHROOT", "DAC_OVERRIDE", "CHOWN", "FOWNER"],
     );
     assert!(container["resources"]["limits"].is_null(), "plugins of others run in here");
-    assert_eq!(container["volumeMounts"][0]["mountPropagation"], "HostToContainer");
-    let token = &pod["volumes"][1]["projected"]["sources"][0]["serviceAccountToken"];
-    assert_eq!(token["expirationSeconds"], 3600);
+    let named = |list: &'static str, of: &Value, name: &str| -> Value {
+        of[list].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
+    };
+    assert_eq!(named("volumeMounts", container, "host")["mountPropagation"], "HostToContainer");
+    let token = named("volumes", pod, "token");
+    assert_eq!(token["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3600);
+    let text = kind(&all, "ConfigMap")["data"]["agent.json"].as_str().unwrap().to_owned();
+    let config: Value = serde_json::from_str(&text).unwrap();
+    let probe = &container["readinessProbe"]["httpGet"];
+    let address = format!("{}:{}", probe["host"].as_str().unwrap(), probe["port"]);
+    assert_eq!(config["metricsAddress"], address);
 }
 
 #[test]

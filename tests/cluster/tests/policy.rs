@@ -41,7 +41,7 @@ fn manifests_are_taken(cluster: &mut Cluster) {
     let text = fs::read_to_string(deploy("llano.yaml")).unwrap();
     let objects: Vec<&str> =
         text.split("\n---\n").filter(|object| !object.contains("kind: DaemonSet")).collect();
-    assert_eq!(objects.len(), 6);
+    assert_eq!(objects.len(), 7);
     for _ in 0..2 {
         cluster.apply(&objects.join("\n---\n")).unwrap();
     }

@@ -90,7 +90,7 @@ pub(crate) fn uninstall(args: &Uninstall, out: &mut Out) -> anyhow::Result<ExitC
 
 /// The pods of the agent's store; none where there is no store.
 pub(crate) fn remaining(root: &Path) -> anyhow::Result<Vec<Remaining>> {
-    let dir = root.join("var/lib/llano");
+    let dir = root.join("var/lib/llano/agent");
     if !dir.join("agent.redb").exists() {
         return Ok(Vec::new());
     }
