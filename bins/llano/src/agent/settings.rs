@@ -206,7 +206,7 @@ mod tests {
             (r#"{"logLevel":"loud"}"#, "logLevel"),
             (r#"{"binDir":"bin"}"#, "binDir"),
             (r#"{"install":"yes"}"#, "install"),
-            (r#"{"#, "JSON"),
+            (r#"{"#, "EOF"),
             (r#"[]"#, "object"),
         ] {
             let error = format!("{:#}", settings(&[], file).unwrap_err());

@@ -22,6 +22,8 @@ use super::settings::{Install, Settings};
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long events that wait may take then.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
+/// How long a repeated deletion may take then.
+const LAST_DELETION: Duration = Duration::from_secs(1);
 /// Stacks of threads that do work for pods, and of those that only wait.
 const STACK: usize = 512 << 10;
 
@@ -84,8 +86,8 @@ pub(super) fn run(settings: &Settings, plugin: Option<Plugin>) -> anyhow::Result
         installed.stop();
     }
     engine.stop();
-    let _ = later.join();
     send_last_events(&cluster);
+    end_within(&later, LAST_DELETION);
     drop((hooks, pages, cluster, engine));
     // The watches' callback holds the other end of the channel, and goes with the driver.
     drop((runtime, driver));
@@ -199,6 +201,14 @@ fn tell(state: &State, pages: &Pages) {
         tracing::warn!(reason = missing, "not installed");
     }
     *pages.installation.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+}
+
+/// A deletion that takes longer is cut short, as by a kill: the next agent begins it again.
+fn end_within(thread: &JoinHandle<()>, limit: Duration) {
+    let end = Instant::now() + limit;
+    while !thread.is_finished() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn send_last_events(cluster: &ApiServer) {

@@ -194,9 +194,12 @@ pub(super) async fn run<K: Kind>(client: Client, kind: Arc<K>, health: Arc<Healt
             // Until the definition of their kind exists, there are none.
             if K::OPTIONAL && is_not_found(error) {
                 kind.listed(&BTreeSet::new());
+                health.hear();
                 health.listed.store(true, Ordering::Relaxed);
+                tracing::debug!(watch = K::LABEL, "the API server does not know the kind yet");
+            } else {
+                tracing::warn!(watch = K::LABEL, error = %plain(error), "list failed");
             }
-            tracing::warn!(watch = K::LABEL, error = %plain(error), "list failed");
         }
         // The first end of a watch is nothing unusual, and not waited for.
         if trouble.is_some() || failures > 1 {

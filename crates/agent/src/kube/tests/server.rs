@@ -245,7 +245,7 @@ impl State {
             },
             ("PATCH", Some(name)) if kind == PODS => match self.objects.get_mut(&(kind, name)) {
                 None => (404, status(404)),
-                Some(pod) if pod["metadata"]["uid"] != body["metadata"]["uid"] => (409, status(409)),
+                Some(pod) if pod["metadata"]["uid"] != body["metadata"]["uid"] => (422, status(422)),
                 Some(pod) => {
                     for (key, value) in body["metadata"]["annotations"].as_object().unwrap() {
                         pod["metadata"]["annotations"][key] = value.clone();

@@ -52,8 +52,8 @@ fn a_pod_that_is_gone_or_another_is_no_error() {
     client.listed();
     client.cluster.write_status(&key("web", "u-1"), STATUS, soon()).unwrap();
     client.cluster.write_status(&key("none", "u-3"), STATUS, soon()).unwrap();
-    // Kubernetes before the precondition: the UID is a field that must not change.
-    server.fault("PATCH ", 422);
+    // Kubernetes 1.35 says that the UID is immutable; another may call it a conflict.
+    server.fault("PATCH ", 409);
     client.cluster.write_status(&key("web", "u-1"), STATUS, soon()).unwrap();
     let state = server.state();
     let annotations = &state.objects[&(PODS, "shop/web".to_owned())]["metadata"]["annotations"];
