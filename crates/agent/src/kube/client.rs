@@ -8,12 +8,15 @@ use ::kube::client::{Body, ClientBuilder};
 use ::kube::config::{KubeConfigOptions, Kubeconfig};
 use ::kube::{Client, Config};
 use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use tower::limit::ConcurrencyLimitLayer;
 use tower::util::MapRequestLayer;
 
 use crate::{Error, Result};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Most requests that wait for their answers' heads: each is a connection, and each of these holds buffers for 90 s.
+pub(super) const REQUESTS: usize = 8;
 
 /// Where the API server is and who we are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +62,7 @@ impl Access {
         }
         let layer = MapRequestLayer::new(authorize(token));
         let builder = ClientBuilder::try_from(config).map_err(|error| self.refuse(error))?;
-        Ok(builder.with_layer(&layer).build())
+        Ok(builder.with_layer(&layer).with_layer(&ConcurrencyLimitLayer::new(REQUESTS)).build())
     }
 }
 

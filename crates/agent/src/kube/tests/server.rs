@@ -33,6 +33,11 @@ pub(crate) struct State {
     pub(crate) silent: bool,
     /// Only this token is let in.
     pub(crate) token: Option<String>,
+    /// How many connections there were.
+    pub(crate) connections: usize,
+    /// PATCHes are answered once so many have come.
+    pub(crate) hold: usize,
+    patches: usize,
     /// The kinds that do not exist.
     pub(crate) absent: Vec<&'static str>,
 }
@@ -53,6 +58,7 @@ impl Server {
         let each = server.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                each.state().connections += 1;
                 let server = each.clone();
                 std::thread::spawn(move || server.serve(&stream));
             }
@@ -157,6 +163,12 @@ impl Server {
             let mut state = self.state();
             state.seen.push(seen.clone());
             self.shared.1.notify_all();
+            if method == "PATCH" {
+                state.patches += 1;
+                while state.patches < state.hold {
+                    state = self.shared.1.wait(state).unwrap();
+                }
+            }
             let fault = state.faults.iter().position(|(line, _)| seen.line.starts_with(line));
             let fault = fault.and_then(|at| state.faults.remove(at));
             let let_in =

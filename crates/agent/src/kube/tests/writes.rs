@@ -7,6 +7,7 @@ use serde_json::json;
 use super::server::{PODS, Server};
 use super::{connect, key, pod, soon};
 use crate::Cluster;
+use crate::kube::client::REQUESTS;
 
 const STATUS: &str = "[{\n    \"name\": \"lan\",\n    \"dns\": {}\n}]";
 
@@ -76,6 +77,30 @@ fn a_refusal_is_told_at_once_and_an_absence_by_the_deadline() {
     let until = Instant::now() + Duration::from_millis(200);
     let error = client.cluster.write_status(&key("web", "u-1"), STATUS, until).unwrap_err();
     assert!(error.to_string().contains("503") || error.to_string().contains("no answer"), "{error}");
+}
+
+#[test]
+fn a_storm_of_writes_makes_few_connections() {
+    let server = Server::start();
+    for number in 0..64 {
+        server.put(PODS, pod(&format!("p{number}"), "u", &json!({})));
+    }
+    let client = connect(&server, |_| {});
+    client.listed();
+    // None is answered before as many are under way as may be.
+    server.state().hold = REQUESTS;
+    std::thread::scope(|scope| {
+        for number in 0..64 {
+            let cluster = &client.cluster;
+            scope.spawn(move || {
+                cluster.write_status(&key(&format!("p{number}"), "u"), STATUS, soon()).unwrap()
+            });
+        }
+    });
+    assert_eq!(server.seen("PATCH ").len(), 64);
+    // The two watches have one each, and a list's may be a third.
+    let connections = server.state().connections;
+    assert!(connections <= REQUESTS + 4, "{connections} connections");
 }
 
 #[test]
