@@ -9,6 +9,7 @@
 //! The reference is the multi-network specification 1.3 and what Multus 4 makes of it; a comment starting with "Differs:"
 //! marks each place where we depart from Multus on purpose, and `docs/annotations.md` lists them.
 
+mod caller;
 mod capability;
 mod config;
 pub mod disk;
@@ -23,8 +24,10 @@ mod role;
 mod route;
 mod selection;
 pub mod sequence;
+pub mod settings;
 pub mod status;
 
+pub use caller::Caller;
 pub use cni::json::Value;
 pub use config::{NetConfig, PluginConfig};
 pub use error::{Error, Result};

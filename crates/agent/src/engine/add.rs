@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use api::{Event, Plan, Sandbox, resolve, sequence};
+use api::{Caller, Event, Plan, Sandbox, resolve, sequence};
 use cni::{CniResult, Request};
 use kernel::NetNs;
 
 use super::definitions::Definitions;
 use super::delegate::World;
 use super::locks::Turn;
-use super::{Arc, Engine, caller, host_access};
+use super::{Arc, Engine, host_access};
 use crate::{Found, Pod, PodKey, PodView};
 
 /// Who the plan is for.
@@ -57,7 +57,7 @@ impl Engine {
         let Some(turn) = self.locks.take(id, until) else {
             return Err(cni::Error::try_again(format!("another call of container {id} is not done yet")));
         };
-        let asking = self.asking(caller::pod(request)?, until)?;
+        let asking = self.asking(Caller::from_args(&env.args)?, until)?;
         let plan = self.plan(request, &asking).inspect_err(|error| {
             if let Some(key) = asking.key() {
                 events.push((key.clone(), error.event()));
@@ -84,8 +84,11 @@ impl Engine {
             .inspect(|_| tracing::info!(pod = %Name(&pod), container = id, count = plan.calls.len(), "added"))
     }
 
-    fn asking(&self, named: Option<PodKey>, until: Instant) -> cni::Result<Asking> {
-        let Some(key) = named else { return Ok(Asking { named: None, view: None }) };
+    fn asking(&self, caller: Option<Caller>, until: Instant) -> cni::Result<Asking> {
+        let Some(Caller { namespace, name, uid }) = caller else {
+            return Ok(Asking { named: None, view: None });
+        };
+        let key = PodKey { namespace, name, uid };
         match self.cluster.pod(&key, until).map_err(|error| error.to_cni())? {
             Found::Pod(view) => Ok(Asking { named: Some(key), view: Some(view) }),
             // Differs: Multus answers with an invented result.

@@ -9,8 +9,6 @@
 //! | `hotplug` | a running pod's annotation changed |
 
 mod add;
-mod caller;
-mod config;
 mod definitions;
 mod delegate;
 mod deletion;
@@ -33,7 +31,7 @@ use api::Event;
 use cni::json::Value;
 use cni::{CniResult, Request, Verb};
 
-pub use config::Config;
+pub use api::settings::Config;
 
 use crate::{Cluster, PodKey, Record, Runtime, Store};
 use delegate::World;

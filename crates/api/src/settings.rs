@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use api::{ClusterNetwork, Isolation, NetConfig, Options};
 use cni::json::{Object, Value};
+
+use crate::{ClusterNetwork, Error, Isolation, NetConfig, Options, Result};
 
 /// Where Multus looks for configurations that a definition only names.
 const CONF_DIR: &str = "/etc/cni/multus/net.d";
@@ -80,12 +81,12 @@ impl Config {
     ///
     /// # Errors
     /// No first network is named, or its file cannot be read.
-    pub fn options(&self) -> api::Result<Options> {
+    pub fn options(&self) -> Result<Options> {
         let cluster = match (&self.cluster_network, &self.delegate) {
             (Some(text), _) => ClusterNetwork::from_text(text)?,
             (None, Some(config)) => ClusterNetwork::Configuration(config.clone()),
             (None, None) => {
-                return Err(api::Error::Configuration {
+                return Err(Error::Configuration {
                     origin: "of type llano".to_owned(),
                     problem: "names no first network: clusterNetwork is missing, expected NAME, NAMESPACE/NAME or an \
                               absolute path"
