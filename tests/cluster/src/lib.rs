@@ -6,6 +6,7 @@
 // A test that cannot look at the cluster has failed: a panic is the right answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+pub mod agent;
 pub mod basics;
 mod host;
 pub mod networks;

@@ -17,16 +17,29 @@ pub const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
 /// A NetworkAttachmentDefinition of a macvlan on [`PARENT`], with addresses `first` to `last` of 10.61.0.0/24. Every node gives
 /// out the same range, and each probes: nobody else tells them apart.
 pub fn macvlan(namespace: &str, name: &str, role: Option<&str>, first: u8, last: u8) -> String {
+    let routes = if role == Some("overlay") { json!([]) } else { json!([{"dst": "0.0.0.0/0"}]) };
+    let range = json!({
+        "subnet": "10.61.0.0/24", "rangeStart": format!("10.61.0.{first}"), "rangeEnd": format!("10.61.0.{last}"),
+        "gateway": "10.61.0.254",
+    });
+    definition(
+        namespace,
+        name,
+        role,
+        true,
+        &json!({"type": "host-local", "ranges": [[range]], "routes": routes}),
+    )
+}
+
+/// A NetworkAttachmentDefinition of a macvlan on [`PARENT`] with a subnet that is one node's alone, so that nobody need probe.
+pub fn macvlan_of(name: &str, subnet: &str) -> String {
+    definition("default", name, None, false, &json!({"type": "host-local", "ranges": [[{"subnet": subnet}]]}))
+}
+
+fn definition(namespace: &str, name: &str, role: Option<&str>, probe: bool, ipam: &Value) -> String {
     let config = json!({
-        "cniVersion": "1.0.0", "name": name, "type": "macvlan", "master": PARENT, "mode": "bridge", "probe": true,
-        "ipam": {
-            "type": "host-local",
-            "ranges": [[{
-                "subnet": "10.61.0.0/24", "rangeStart": format!("10.61.0.{first}"), "rangeEnd": format!("10.61.0.{last}"),
-                "gateway": "10.61.0.254",
-            }]],
-            "routes": if role == Some("overlay") { json!([]) } else { json!([{"dst": "0.0.0.0/0"}]) },
-        },
+        "cniVersion": "1.0.0", "name": name, "type": "macvlan", "master": PARENT, "mode": "bridge", "probe": probe,
+        "ipam": ipam,
     });
     let labels = role.map(|role| json!({"llano.dev/role": role}));
     json!({
@@ -50,6 +63,22 @@ pub fn pod(name: &str, node: &str, annotations: &[(&str, &str)]) -> String {
                 "name": "echo", "image": ECHO_IMAGE, "imagePullPolicy": "Never",
                 "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
             }],
+        },
+    })
+    .to_string()
+}
+
+/// A Deployment of so many pods as [`pod`] makes, all on one node. Their probes are rare: hundreds share the machine.
+pub fn replicas(name: &str, node: &str, count: u32, annotations: &[(&str, &str)]) -> String {
+    let mut pod: Value = serde_json::from_str(&pod(name, node, annotations)).unwrap();
+    pod["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] = json!(5);
+    let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "replicas": count, "progressDeadlineSeconds": 1200, "template": template,
+            "selector": {"matchLabels": {"app": name}},
+            "strategy": {"rollingUpdate": {"maxUnavailable": "100%"}},
         },
     })
     .to_string()
