@@ -13,7 +13,7 @@ use crate::{PATIENCE, on};
 
 const PROGRAM: &str = "llano";
 const SOCKET: &str = "/run/llano/agent.sock";
-const NAMESPACE: &str = "llano-system";
+const NAMESPACE: &str = "llano";
 const ACCOUNT: &str = "llano-agent";
 /// What a stopped agent may take to end what it has begun.
 const ENDING: Duration = Duration::from_secs(30);
@@ -23,7 +23,9 @@ const ENDING: Duration = Duration::from_secs(30);
 /// # Panics
 /// When one cannot be installed, or does not serve.
 pub fn ensure(cluster: &Cluster) {
-    cluster.apply(MANIFEST).unwrap_or_else(|error| panic!("{error}"));
+    for manifest in [DEFINITIONS, &without_daemon_set()] {
+        cluster.apply(manifest).unwrap_or_else(|error| panic!("{error}"));
+    }
     for node in cluster.spec().nodes() {
         if !cluster.on_disk(&node, "/etc/llano/kubeconfig").is_file() {
             install(cluster, &node);
@@ -149,5 +151,13 @@ pub fn tail(cluster: &Cluster, node: &str) -> String {
     lines[lines.len().saturating_sub(30)..].join("\n")
 }
 
-/// The definitions' kind and the agents' rights.
-const MANIFEST: &str = include_str!("agent.yaml");
+/// The definitions' kind.
+const DEFINITIONS: &str = include_str!("../../../deploy/network-attachment-definition.yaml");
+/// The agents' account, its rights, the policy, and the DaemonSet, each a document.
+const DEPLOYMENT: &str = include_str!("../../../deploy/llano.yaml");
+
+/// All but the DaemonSet: here the agents are processes of the nodes, so that a test can have one die and stay dead.
+fn without_daemon_set() -> String {
+    let documents = DEPLOYMENT.split("\n---\n").filter(|text| !text.contains("\nkind: DaemonSet\n"));
+    documents.collect::<Vec<_>>().join("\n---\n")
+}

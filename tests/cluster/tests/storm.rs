@@ -130,7 +130,7 @@ fn agents_killed(cluster: &mut Cluster) {
         while kills < KILLS && !over.load(Ordering::Relaxed) {
             // The moment is what is varied here; nothing waits for it.
             std::thread::sleep(Duration::from_millis(100 + random.below(2000)));
-            let node = NODES[random.below(2) as usize];
+            let node = if random.below(2) == 0 { NODES[0] } else { NODES[1] };
             agent::kill(cluster, node);
             agent::spawn(cluster, node);
             kills += 1;
