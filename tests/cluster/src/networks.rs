@@ -163,8 +163,11 @@ impl Footprint {
         routes.retain(|route| {
             !route.split(' ').next().unwrap_or_default().contains('/') && !route.starts_with("default")
         });
+        let mut links = crate::links(cluster, node);
+        // The primary network's plugin makes its bridge for the first pod, and leaves it there.
+        links.retain(|link| link != "cni0");
         Footprint {
-            links: crate::links(cluster, node),
+            links,
             namespaces: lines(&["ls", "/run/netns"]),
             leases: leases(cluster, node),
             routes,
