@@ -166,11 +166,6 @@ impl Footprint {
         let mut links = crate::links(cluster, node);
         // The primary network's plugin makes its bridge for the first pod, and leaves it there.
         links.retain(|link| link != "cni0");
-        Footprint {
-            links,
-            namespaces: lines(&["ls", "/run/netns"]),
-            leases: leases(cluster, node),
-            routes,
-        }
+        Footprint { links, namespaces: lines(&["ls", "/run/netns"]), leases: leases(cluster, node), routes }
     }
 }
