@@ -37,6 +37,24 @@ fn set_option<T>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> Result
     if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
+/// The user at the other end of a unix socket (`SO_PEERCRED`). Not by rustix: a caller in another PID namespace has the PID 0, which
+/// its type cannot hold.
+pub(crate) fn peer_uid(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut len = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(|_| Errno::INVAL)?;
+    // SAFETY: `peer` is `len` bytes that the kernel may write, and any bytes are a `ucred`.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            std::ptr::from_mut(&mut peer).cast(),
+            &raw mut len,
+        )
+    };
+    if result == 0 { Ok(peer.uid) } else { Err(last_error()) }
+}
+
 fn last_error() -> Errno {
     let raw = std::io::Error::last_os_error().raw_os_error();
     Errno::from_raw_os_error(raw.unwrap_or(libc::EIO))

@@ -30,7 +30,13 @@ impl Engine {
         let Some(turn) = self.locks.take_over(id, until) else {
             return later("another call of this container is not done yet");
         };
-        let Some(record) = self.read(id).map_err(|error| error.to_cni())? else { return Ok(()) };
+        let record = match self.read(id).map_err(|error| error.to_cni())? {
+            Some(record) => record,
+            None => match self.adopt(request)? {
+                Some(record) => record,
+                None => return Ok(()),
+            },
+        };
         let netns = env.netns.clone().or_else(|| record.pod.netns.clone());
         let world = self.world(id, netns, &env.path);
         if record.attachments.iter().all(|attachment| is_ours(&attachment.call.config)) {
@@ -109,6 +115,7 @@ impl Engine {
         let done = left.is_none() && written.is_ok();
         if done {
             self.later.done(id);
+            self.remember(id);
             super::lock(&self.refused).remove(id);
         } else {
             self.later.push(id, self.setup.limits);

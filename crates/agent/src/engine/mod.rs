@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `add` | the pod's annotations to a plan, the plan to interfaces, all durable before the first effect |
 //! | `deletion` | DEL from the record alone; what cannot be done now is done by `later` |
+//! | `before` | pods that the primary plugin made before us |
 //! | `verbs` | CHECK, STATUS, GC |
 //! | `reconcile` | the store against the runtime, at the start and on events |
 //! | `hotplug` | a running pod's annotation changed |
 
 mod add;
+mod before;
 mod definitions;
 mod delegate;
 mod deletion;
@@ -22,7 +24,7 @@ mod routes;
 pub(crate) mod tests;
 mod verbs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -103,6 +105,8 @@ pub struct Engine {
     missing: Mutex<BTreeMap<String, Instant>>,
     /// Annotations of running pods that could not be followed, so that this is said once.
     refused: Mutex<BTreeMap<String, String>>,
+    /// Containers whose deletion is done, the last ones.
+    done: Mutex<VecDeque<String>>,
     /// Our own configuration in the runtime's last call.
     called: Mutex<Option<Config>>,
 }
@@ -131,6 +135,7 @@ impl Engine {
             later: Later::default(),
             missing: Mutex::default(),
             refused: Mutex::default(),
+            done: Mutex::default(),
             called: Mutex::default(),
         })
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::locks::lock;
 use super::{Arc, Engine};
-use crate::{PodKey, PodView, Record, spool};
+use crate::{PodKey, PodView, Record, Sandbox, spool};
 
 impl Engine {
     /// Takes the spool in, undoes what was begun and not finished, repeats what is to be deleted, deletes what has no
@@ -101,7 +101,10 @@ impl Engine {
         let mut missing = BTreeMap::new();
         for record in records {
             let id = record.pod.container_id.as_str();
-            if sandboxes.iter().any(|sandbox| sandbox.id == id) || record.doomed.is_some() {
+            // One that has ended stays listed for a while; its namespace goes when the runtime's own DEL, whoever took it, is done.
+            let ended = record.pod.netns.as_deref().is_some_and(|path| !path.exists());
+            let lives = |sandbox: &Sandbox| sandbox.id == id && (sandbox.ready || !ended);
+            if sandboxes.iter().any(lives) || record.doomed.is_some() {
                 continue;
             }
             let Some(turn) = self.locks.try_take(id) else { continue };

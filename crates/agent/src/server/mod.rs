@@ -176,12 +176,11 @@ impl Server {
                     return None;
                 }
             };
-            let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream) else { continue };
-            if peer.uid.is_root() || peer.uid == rustix::process::geteuid() {
-                return Some(stream);
+            match kernel::peer_uid(stream.as_fd()) {
+                Ok(uid) if uid == 0 || uid == rustix::process::geteuid().as_raw() => return Some(stream),
+                Ok(uid) => tracing::warn!(uid, "call refused: not root"),
+                Err(error) => tracing::warn!(error = %error, "call refused: whose it is cannot be told"),
             }
-            let (uid, pid) = (peer.uid.as_raw(), peer.pid.as_raw_nonzero());
-            tracing::warn!(uid, pid, "call refused: not root");
         }
     }
 }

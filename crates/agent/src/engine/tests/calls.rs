@@ -123,6 +123,27 @@ fn a_deletion_that_fails_is_answered_and_repeated() {
 }
 
 #[test]
+fn a_pod_that_the_primary_plugin_made_before_us_is_deleted_by_it() {
+    let node = Node::new(&[]);
+    node.call("DEL", "old").unwrap();
+    assert_eq!(node.log(), ["DEL eth0"]);
+    assert_eq!(node.stored("old"), None);
+    node.call("DEL", "old").unwrap();
+    assert_eq!(node.log(), Vec::<String>::new(), "runtimes repeat what is done");
+    // It fails, and is not forgotten.
+    node.tell("fail-DEL-eth0");
+    let prev = r#","prevResult":{"cniVersion":"1.1.0","ips":[{"address":"10.0.0.7/24"}]}"#;
+    node.call_with("DEL", "older", prev).unwrap();
+    assert_eq!(node.stored("older").unwrap(), "0:eth0 !");
+    let told = std::fs::read_to_string(node.bin().join("stdin-DEL-eth0")).unwrap();
+    assert!(told.contains("10.0.0.7/24"), "with the result that the runtime has kept: {told}");
+    let node = node.restart();
+    node.untell("fail-DEL-eth0");
+    node.engine.reconcile();
+    assert_eq!(node.stored("older"), None);
+}
+
+#[test]
 fn gc_deletes_what_the_runtime_does_not_have() {
     let node = Node::new(&[]);
     for pod in ["one", "two"] {

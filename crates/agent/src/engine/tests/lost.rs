@@ -93,6 +93,21 @@ fn a_spooled_deletion_is_taken_in() {
 }
 
 #[test]
+fn a_sandbox_that_has_ended_without_us_is_collected_while_it_is_still_listed() {
+    let node = Node::new(&["a"]);
+    node.pod("web", Some("a"));
+    node.call("ADD", "web").unwrap();
+    node.log();
+    let list = |ready| *node.fake.sandboxes.lock().unwrap() = Some(vec![Sandbox { ready, ..sandbox("web") }]);
+    list(true);
+    node.engine.reconcile();
+    assert_eq!(node.stored("web").unwrap(), "0:eth0 1:net1");
+    list(false);
+    node.engine.reconcile();
+    assert_eq!((node.stored("web"), node.log()), (None, vec!["DEL net1".to_owned(), "DEL eth0".to_owned()]));
+}
+
+#[test]
 fn a_deletion_does_not_wait_for_a_foreign_plugin_that_hangs() {
     let node = Node::new(&[]);
     node.pod("web", None);
