@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures and budgets. Method and results: docs/benchmarks.md.
 
+mod agent;
 mod cni;
 mod peers;
 mod process;
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 enum Name {
     /// The plugin: ADD, DEL, many leases, many at once, size, memory
     Cni,
+    /// Pods by way of the agent, without an API server: ADD and DEL with one and three macvlans
+    Agent,
     /// A bond, two VLANs and two macvlans in a virtual machine: `llano host apply` against `ip -batch`
     Host,
     /// The longest that TCP streams wait while the host's address moves to a macvlan and back
@@ -57,11 +60,55 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match args.name {
+        Name::Agent => agent(args),
         Name::Cni => cni(args),
         Name::Host => host(args),
         Name::Move => move_address(args),
         Name::Tree => tree(args),
     }
+}
+
+/// Measured in namespaces of this process, with the agent of the tests' package.
+fn agent(args: &Args) -> Result<()> {
+    let target = run::target_dir()?;
+    if !args.built {
+        need::apt(&[Job::Bench])?;
+        dist::build("llano-cni")?;
+        dist::build("floor")?;
+        run::step(&mut run::cargo(&[
+            "build",
+            "--quiet",
+            "--release",
+            "--package",
+            "netns-tests",
+            "--bin",
+            "test-agent",
+        ])?)?;
+    }
+    if !need::is_root() {
+        return again_as_root();
+    }
+    let small = target.join(dist::TARGET).join("release");
+    let plugins = target.join("dist/bench-agent");
+    std::fs::create_dir_all(&plugins).with_context(|| format!("cannot create {}", plugins.display()))?;
+    let link = plugins.join("llano");
+    if link.symlink_metadata().is_err() {
+        std::os::unix::fs::symlink(small.join("llano-cni"), &link)
+            .with_context(|| format!("cannot create {}", link.display()))?;
+    }
+    let programs =
+        agent::Programs { plugins, agent: target.join("release/test-agent"), floor: small.join("floor") };
+    let site = site::Site::enter(&target.join(format!("bench-{}", std::process::id())))?;
+    let scenarios = agent::measure(&site, &programs, args.runs.into())?;
+    if args.json {
+        println!("{:#}", report::json("agent", args.runs.into(), &scenarios));
+    } else {
+        scenarios.iter().for_each(|scenario| print!("{}", scenario.text()));
+    }
+    if args.check && scenarios.iter().flat_map(|scenario| &scenario.budgets).any(|budget| !budget.holds()) {
+        bail!("a budget is missed");
+    }
+    Ok(())
 }
 
 /// Measured in namespaces of this process.

@@ -76,15 +76,15 @@ impl Scenario {
     }
 
     pub(super) fn text(&self) -> String {
-        let mut text =
-            format!("\n{:<44}{:>12}{:>12}{:>12}{:>8}\n", self.title, "median", "p95", "least", "runs");
+        let [median, p95, p99, least, runs] = ["median", "p95", "p99", "least", "runs"];
+        let mut text = format!("\n{:<44}{median:>12}{p95:>12}{p99:>12}{least:>12}{runs:>8}\n", self.title);
         for figure in &self.figures {
             let (unit, samples) = (figure.unit, &figure.samples);
             let few = samples.len() < 4;
-            let [p95, least] =
-                [samples.p95(), samples.least()].map(|value| if few { "-".into() } else { unit.show(value) });
+            let [p95, p99, least] = [samples.p95(), samples.p99(), samples.least()]
+                .map(|value| if few { "-".into() } else { unit.show(value) });
             text.push_str(&format!(
-                "  {:<42}{:>12}{p95:>12}{least:>12}{:>8}\n",
+                "  {:<42}{:>12}{p95:>12}{p99:>12}{least:>12}{:>8}\n",
                 figure.who,
                 unit.show(samples.median()),
                 samples.len()
@@ -104,7 +104,8 @@ impl Scenario {
                 let samples = &figure.samples;
                 json!({
                     "who": figure.who, "unit": figure.unit.name(), "runs": samples.len(),
-                    "median": rounded(samples.median()), "p95": rounded(samples.p95()), "least": rounded(samples.least()),
+                    "median": rounded(samples.median()), "p95": rounded(samples.p95()), "p99": rounded(samples.p99()),
+                    "least": rounded(samples.least()),
                 })
             })
             .collect();

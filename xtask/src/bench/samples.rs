@@ -38,6 +38,10 @@ impl Samples {
         self.quantile(0.95)
     }
 
+    pub(super) fn p99(&self) -> f64 {
+        self.quantile(0.99)
+    }
+
     pub(super) fn most(&self) -> f64 {
         self.quantile(1.0)
     }
