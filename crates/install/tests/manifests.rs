@@ -95,7 +95,7 @@ fn the_agent_is_not_privileged_and_an_upgrade_has_one_writer_of_the_store() {
     let set = &kind(&all, "DaemonSet")["spec"];
     assert_eq!(set["updateStrategy"]["rollingUpdate"]["maxSurge"], 0);
     let pod = &set["template"]["spec"];
-    assert!(pod["hostPID"].is_null() && pod["hostIPC"].is_null());
+    assert!(pod["hostPID"] == true && pod["hostIPC"].is_null());
     assert_eq!((&pod["hostNetwork"], &pod["automountServiceAccountToken"]), (&json!(true), &json!(false)));
     assert_eq!(pod["priorityClassName"], "system-node-critical");
     assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
