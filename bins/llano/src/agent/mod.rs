@@ -16,6 +16,8 @@ use ::install::Plugin;
 use anyhow::Context;
 use clap::Args;
 
+pub(crate) use node::runtime;
+
 use crate::output::Out;
 
 #[derive(Debug, Args)]

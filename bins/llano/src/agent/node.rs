@@ -14,7 +14,7 @@ pub(super) fn name() -> String {
 }
 
 /// The runtime's socket; containerd's when none is there yet.
-pub(super) fn runtime() -> PathBuf {
+pub(crate) fn runtime() -> PathBuf {
     let there = RUNTIMES.into_iter().find(|path| Path::new(path).exists());
     PathBuf::from(there.unwrap_or(RUNTIMES[0]))
 }

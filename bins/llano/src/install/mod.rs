@@ -1,5 +1,6 @@
 //! `llano install`, `uninstall` and `status`: this node.
 
+mod finish;
 mod put;
 mod status;
 mod take;

@@ -19,16 +19,20 @@ use crate::output::Out;
 Examples:
   llano uninstall --dry-run
   llano uninstall
+  llano uninstall --finish     later, when the pods it has listed have ended
 
 End the agent first, or it puts everything back. The runtime then calls the primary plugin, also for the end of
 pods that Llano made: the primary finds what is its own under the names that it was called with. Further interfaces go with their
-pods; what of them outlives a pod, such as a lease, is listed, and collected by an agent that comes back.")]
+pods; what of them outlives a pod, such as a lease, is listed, and collected with --finish or by an agent that comes back.")]
 pub(crate) struct Uninstall {
     /// Only show what would be given back
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     place: Where,
+    /// Also collect what outlived pods that Llano made and that have ended: leases, routes of host access; then the records
+    #[arg(long, conflicts_with_all = ["dry_run", "stay"])]
+    finish: bool,
     /// Do not end before SIGTERM: for a DaemonSet, which starts again what ends
     #[arg(long, conflicts_with = "dry_run")]
     stay: bool,
@@ -36,7 +40,7 @@ pub(crate) struct Uninstall {
 
 /// A pod whose interfaces are ours.
 #[derive(Debug, Serialize)]
-pub(crate) struct Remaining {
+pub(super) struct Remaining {
     /// NAMESPACE/NAME.
     pod: String,
     container_id: String,
@@ -61,7 +65,14 @@ pub(crate) fn uninstall(args: &Uninstall, out: &mut Out) -> anyhow::Result<ExitC
     // From the beginning: the first process of a container ignores a signal that it does not ask for.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let given = Installation::uninstall(&places)?;
-    let remaining = remaining(places.root())?;
+    let remaining = match args.finish {
+        true => super::finish::finish(places.root())?,
+        // An agent that is ending has its store open for another moment: what is given back is given back all the same.
+        false => remaining(places.root()).unwrap_or_else(|error| {
+            eprintln!("llano: pods that keep interfaces cannot be listed: {error:#}");
+            Vec::new()
+        }),
+    };
     out.json(&json!({ "dry_run": false, "files": given, "remaining": remaining }))?;
     for Given { path, how } in &given {
         let text = match *how {
@@ -75,7 +86,9 @@ pub(crate) fn uninstall(args: &Uninstall, out: &mut Out) -> anyhow::Result<ExitC
         out.line("Nothing is installed.")?;
     }
     if !remaining.is_empty() {
-        out.line(&format!("{} pods have interfaces that Llano made, and keep them:", remaining.len()))?;
+        out.line(
+            "Pods that keep interfaces made by Llano; when they have ended, `llano uninstall --finish`:",
+        )?;
         for pod in &remaining {
             out.line(&format!("    {} {}", pod.pod, pod.interfaces.join(" ")))?;
         }
@@ -88,13 +101,20 @@ pub(crate) fn uninstall(args: &Uninstall, out: &mut Out) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the agent keeps its store, below the node's root.
+pub(super) const STORE: &str = "var/lib/llano/agent";
+
 /// The pods of the agent's store; none where there is no store.
-pub(crate) fn remaining(root: &Path) -> anyhow::Result<Vec<Remaining>> {
-    let dir = root.join("var/lib/llano/agent");
+fn remaining(root: &Path) -> anyhow::Result<Vec<Remaining>> {
+    let dir = root.join(STORE);
     if !dir.join("agent.redb").exists() {
         return Ok(Vec::new());
     }
-    let store = agent::Store::open(&dir).context("what outlives it cannot be listed")?;
+    let store = agent::Store::open(&dir).context("is the agent still there?")?;
+    remaining_in(&store)
+}
+
+pub(super) fn remaining_in(store: &agent::Store) -> anyhow::Result<Vec<Remaining>> {
     let told = store.all()?.into_iter().map(|record| match record {
         Ok(record) => Remaining {
             pod: format!("{}/{}", record.pod.namespace, record.pod.name),
