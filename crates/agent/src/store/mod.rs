@@ -51,6 +51,9 @@ impl Store {
                 std::fs::rename(&path, &aside).map_err(Error::file("move", &path))?;
                 open().map_err(|error| failed(&path, &error))?
             }
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+                return Err(failed(&path, &"another agent has it open, and a node runs only one"));
+            }
             Err(error) => return Err(failed(&path, &error)),
         };
         Store::on(database, path)

@@ -108,6 +108,7 @@ fn a_second_agent_is_refused() {
     let first = Store::open(dir.path()).unwrap();
     let refused = Store::open(dir.path()).unwrap_err();
     assert!(matches!(refused, Error::Store { .. }), "{refused}");
+    assert!(refused.to_string().contains("another agent has it open"), "{refused}");
     assert_eq!(refused.to_cni().code(), 11);
     drop(first);
     Store::open(dir.path()).unwrap();
