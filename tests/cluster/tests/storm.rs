@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Cluster, ClusterSpec, Component};
 use cluster_tests::networks::{Footprint, NETWORKS, leases, macvlan_of, replicas};
-use cluster_tests::{agent, run};
+use cluster_tests::{agent, on, run};
 
 /// Pods of each node, unless the environment says another number: a busy machine takes its time for each.
 const PODS: u32 = 100;
@@ -156,7 +156,14 @@ fn others_killed(cluster: &mut Cluster) {
         for node in NODES {
             std::thread::sleep(Duration::from_secs(3));
             again(&Component::Containerd(node.to_owned()));
-            again(&Component::Kubelet(node.to_owned()));
+            let kubelet = Component::Kubelet(node.to_owned());
+            cluster.kill(&kubelet).unwrap();
+            // It ends when containerd is not ready yet; on a machine systemd starts it again, here this does.
+            let healthy = || {
+                let _ = cluster.start(&kubelet);
+                Ok(on(cluster, node, &["curl", "-sf", "http://127.0.0.1:10248/healthz"]).ok())
+            };
+            Cluster::wait(&format!("the kubelet of {node}"), PATIENCE, healthy).unwrap();
         }
         cluster.kill(&Component::ApiServer).unwrap();
         std::thread::sleep(OUTAGE);
