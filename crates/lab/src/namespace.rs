@@ -4,6 +4,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::mpsc;
 
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use crate::error::{Error, Result};
 use crate::{mounts, sys};
 
@@ -29,12 +33,43 @@ pub(crate) fn make_network(dir: &Path) -> Result<()> {
 }
 
 /// Runs `enter` on a thread of its own, then binds the namespaces it ended up in.
-fn make(dir: &Path, kinds: &[&str], enter: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+///
+/// The kernel binds no mount namespace whose number is below the caller's, and Linux 6.18 gives numbers in batches to each
+/// processor: a namespace made on another one than the caller's was may be refused. On the same one it never is.
+fn make(dir: &Path, kinds: &[&str], enter: impl Fn() -> Result<()> + Sync) -> Result<()> {
     fs::create_dir_all(dir).map_err(|error| Error::io("create", dir.display(), error))?;
+    let mut result = make_on(None, dir, kinds, &enter);
+    let Ok(allowed) = sched_getaffinity(None) else { return result };
+    for cpu in (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)) {
+        match &result {
+            Err(Error::Io { source, .. }) if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
+            _ => break,
+        }
+        for kind in kinds {
+            // Not all of them have been bound.
+            let _ = rustix::mount::unmount(dir.join(kind), UnmountFlags::DETACH);
+        }
+        result = make_on(Some(cpu), dir, kinds, &enter);
+    }
+    result
+}
+
+fn make_on(
+    cpu: Option<usize>,
+    dir: &Path,
+    kinds: &[&str],
+    enter: &(impl Fn() -> Result<()> + Sync),
+) -> Result<()> {
     std::thread::scope(|scope| {
         let (entered, wait_entered) = mpsc::sync_channel(1);
         let (done, wait_done) = mpsc::sync_channel::<()>(1);
         scope.spawn(move || {
+            if let Some(cpu) = cpu {
+                let mut only = CpuSet::new();
+                only.set(cpu);
+                // Where that is not allowed it is one more try.
+                let _ = sched_setaffinity(None, &only);
+            }
             let result = enter().map(|()| rustix::thread::gettid().as_raw_nonzero());
             // The thread must live until its namespaces are bound; a closed channel means they are, or never will be.
             let _ = entered.send(result);

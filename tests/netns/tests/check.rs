@@ -246,6 +246,23 @@ const ROWS: &[Row] = &[
         "fail",
         "172.16.129.113 is used by 02:00:00:00:01:03",
     ),
+    // It does not answer the interface that it is on: the host itself has to know of it.
+    row(
+        "duplicates",
+        "host1",
+        "ip netns add web && ip link add link eth0 name web0 netns web type macvlan mode bridge && ip -n web address add 172.16.129.114/24 dev web0 && ip -n web link set web0 up",
+        "fail",
+        "172.16.129.114 is used by netns web on this host",
+    ),
+    row(
+        "cni-directories",
+        "host1",
+        node!(
+            "echo 'KUBELET_KUBEADM_ARGS=\"--cni-bin-dir=/opt/cni/bin,/run/nowhere\"' > /var/lib/kubelet/kubeadm-flags.env"
+        ),
+        "fail",
+        "/run/nowhere is missing",
+    ),
 ];
 
 /// Runs a script on a node or a switch.
@@ -335,6 +352,39 @@ fn nothing_fails_on_a_healthy_lab() {
         assert_eq!(links.lines().count(), 2, "something stayed: {links}");
     }
     leak.assert_clean();
+}
+
+/// What is not this host's makes no router of it: a kubelet in a network of its own, a VXLAN that only carries frames.
+#[test]
+fn who_routes_nothing_needs_no_forwarding() {
+    let lab = healthy();
+    let host = lab.host("host1").unwrap();
+    break_it(
+        &lab,
+        "host1",
+        "ip netns add node && ip link add vx0 type vxlan id 7 remote 172.16.129.103 dev eth0 dstport 4789 && ip link set vx0 up",
+    );
+    let mut kubelet =
+        shell(host, "exec ip netns exec node bash -c 'exec -a kubelet sleep 1000'").spawn().unwrap();
+    let is_running = || {
+        let line = std::fs::read(format!("/proc/{}/cmdline", kubelet.id())).unwrap_or_default();
+        line.starts_with(b"kubelet\0")
+    };
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_running() {
+        assert!(std::time::Instant::now() < end, "it does not start");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let report = check(host, &[], &["interfaces", "kubernetes"]).1;
+    kubelet.kill().unwrap();
+    kubelet.wait().unwrap();
+    let of = |id: &str| findings(&report).iter().filter(|finding| finding["id"] == id).collect::<Vec<_>>();
+    assert!(of("forwarding").iter().all(|finding| finding["status"] == "ok"), "{:#?}", of("forwarding"));
+    assert!(
+        of("config-order").iter().all(|finding| finding["status"] == "skip"),
+        "{:#?}",
+        of("config-order")
+    );
 }
 
 fn rows(group: &str) {
