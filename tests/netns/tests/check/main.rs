@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test ends where it cannot go on.
 
+#[macro_use]
 mod rows;
 
 use std::collections::BTreeSet;
