@@ -30,6 +30,10 @@ pub fn overlay(context: &Context, peers: &[IpAddr]) -> Result<Vec<Finding>> {
     let mut netlink = Netlink::open_in(&context.netns)?;
     for link in &context.links {
         let LinkKind::Vxlan(vxlan) = &link.kind else { continue };
+        if let Some(why) = not_ours(link, vxlan) {
+            findings.push(stamp("overlay-link", Finding::skip(why).of(&link.name)));
+            continue;
+        }
         let entries = netlink.forwarding(link.index)?;
         let device =
             Device { context, link, vxlan, under: under_vxlan(context, link).map(|(link, ..)| link) };
@@ -39,6 +43,17 @@ pub fn overlay(context: &Context, peers: &[IpAddr]) -> Result<Vec<Finding>> {
         findings.push(stamp("overlay-link", Finding::skip("there is no VXLAN on this host")));
     }
     Ok(findings)
+}
+
+/// Why nothing can be told of a VXLAN from here.
+fn not_ours(link: &Link, vxlan: &Vxlan) -> Option<String> {
+    let name = &link.name;
+    if link.parent_nsid.is_some() {
+        return Some(format!("{name} sends from another namespace: check the overlay there"));
+    }
+    vxlan.collect_metadata.then(|| {
+        format!("{name} is steered by a program (Cilium, OVN): its destinations are not in its forwarding database")
+    })
 }
 
 fn stamp(id: &'static str, mut finding: Finding) -> Finding {
@@ -62,9 +77,11 @@ impl Device<'_> {
         let mut findings = vec![stamp("overlay-link", self.outgoing()), stamp("overlay-mtu", self.size())];
         // Several MACs may be behind one address; it is told once.
         let mut destinations: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
+        let mut ports: BTreeMap<IpAddr, u16> = BTreeMap::new();
         for entry in entries {
             if let Some(dst) = entry.dst.filter(|dst| !dst.is_unspecified() && !dst.is_multicast()) {
                 destinations.entry(dst).or_default().push(entry.mac.to_string());
+                ports.insert(dst, entry.port.unwrap_or(self.port()));
             }
         }
         if destinations.is_empty() {
@@ -79,7 +96,10 @@ impl Device<'_> {
                 reached.push(*dst);
             }
         }
-        for peer in peers.iter().filter(|peer| !destinations.contains_key(*peer) && !self.is_own(**peer)) {
+        // A group reaches every node that has joined it, without an entry.
+        let by_group = self.vxlan.remote.is_some_and(|remote| remote.is_multicast());
+        let is_missing = |peer: &IpAddr| !by_group && !destinations.contains_key(peer) && !self.is_own(*peer);
+        for peer in peers.iter().filter(|peer| is_missing(peer)) {
             let finding = Finding::warn(
                 format!("{name} has no entry for node {peer}: its pods cannot be reached from here"),
                 "look at the overlay's agent on that node: what address does it announce?",
@@ -88,7 +108,13 @@ impl Device<'_> {
         }
         // Side by side: a dead node takes seconds.
         std::thread::scope(|scope| {
-            let asked: Vec<_> = reached.iter().map(|dst| scope.spawn(|| self.reach(*dst))).collect();
+            let asked: Vec<_> = reached
+                .iter()
+                .map(|dst| {
+                    let port = ports.get(dst).copied().unwrap_or(self.port());
+                    scope.spawn(move || self.reach(*dst, port))
+                })
+                .collect();
             for (dst, thread) in reached.iter().zip(asked) {
                 let finding = thread.join().unwrap_or_else(|_| Finding::skip("could not be asked"));
                 findings.push(stamp("overlay-reach", finding.of(format!("{name}/{dst}"))));
@@ -235,7 +261,7 @@ impl Device<'_> {
         }
     }
 
-    fn reach(&self, dst: IpAddr) -> Finding {
+    fn reach(&self, dst: IpAddr, port: u16) -> Finding {
         let name = &self.link.name;
         let ping = |ping: Ping| ping.count(2).timeout(PATIENCE).run(&self.context.netns);
         let small = match ping(Ping::new(dst)) {
@@ -247,9 +273,9 @@ impl Device<'_> {
                 );
             }
         };
-        if closed(&self.context.netns, dst, self.port()) {
+        if closed(&self.context.netns, dst, port) {
             return Finding::fail(
-                format!("{name}: {dst} answers, but nothing listens on its UDP port {}", self.port()),
+                format!("{name}: {dst} answers, but nothing listens on its UDP port {}", port),
                 "is the overlay's agent running there, with the same port?",
             );
         }
@@ -265,7 +291,7 @@ impl Device<'_> {
         Finding::ok(format!(
             "{name}: {dst} answers in {} µs, packets of {packet} bytes too; its UDP port {} is not refused",
             small.best.as_micros(),
-            self.port()
+            port
         ))
     }
 

@@ -133,9 +133,9 @@ impl Machinery for Here<'_> {
     }
 
     fn converge(&mut self, wanted: &Wanted) -> Result<()> {
-        host_access::take(&mut self.netlink, &wanted.host_access)?;
+        host_access::take(&mut self.netlink, &wanted.host_access, &mut *self.progress)?;
         converge(&mut self.netlink, wanted, &mut *self.progress)?;
-        host_access::give(&mut self.netlink, &wanted.host_access)
+        host_access::give(&mut self.netlink, &wanted.host_access, &mut *self.progress)
     }
 
     fn reload(&mut self, paths: &[std::path::PathBuf]) {

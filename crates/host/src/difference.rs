@@ -7,11 +7,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::host_access::shims;
 use crate::plan::addresses::{alike, is_kernels};
 use crate::plan::model::comes_with_address;
 use crate::plan::routes;
 use crate::same;
-use crate::{Link, Network, Route, Wanted};
+use crate::{Link, Network, Route, State, Wanted};
 
 /// What changes when the current network becomes the wanted one.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
@@ -68,6 +69,15 @@ impl Difference {
             );
         }
         all
+    }
+
+    /// Adds the shims that come and go. One that is declared already is there when there are containers, whatever is now.
+    pub fn host_access(&mut self, current: &Network, wanted: &Wanted, declared: &State) {
+        for (parent, comes) in shims(current, wanted, declared) {
+            let word = |on: bool| on.then(|| "shim".to_owned());
+            let change = Change::new("host access", word(!comes), word(comes));
+            self.interfaces.entry(parent).or_default().push(change);
+        }
     }
 
     /// Whether all is as wanted.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use topology::{Node, Topology};
 
 use crate::state::{HostAccess, HostAccessWay};
-use crate::{Error, Network, Result};
+use crate::{Error, Network, Result, State, Step, Wanted};
 
 /// How the host and a container reach each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -91,7 +91,7 @@ pub fn on(paths: &Paths, netlink: &mut Netlink, parent: &str) -> Result<Vec<Pod>
     let view = View::read(parent)?;
     let mut pods = Vec::new();
     let mut valid = Vec::new();
-    let shims = shims(netlink)?;
+    let shims = all_shims(netlink)?;
     let access = attach::host_access::HostAccess::default();
     for mut found in view.containers()? {
         found.pod.way = match view.hindrance(netlink, &found, &shims)? {
@@ -161,9 +161,16 @@ pub(crate) fn forget_shims(network: &mut Network, declared: &BTreeMap<String, Ho
 ///
 /// # Errors
 /// As [`off`].
-pub(crate) fn take(netlink: &mut Netlink, declared: &BTreeMap<String, HostAccess>) -> Result<()> {
+pub(crate) fn take(
+    netlink: &mut Netlink,
+    declared: &BTreeMap<String, HostAccess>,
+    progress: &mut dyn FnMut(&Step),
+) -> Result<()> {
     for (parent, _) in declared.iter().filter(|(_, access)| access.way != Some(HostAccessWay::Shim)) {
-        off(&Paths::from_env(), netlink, parent)?;
+        if own_shim(netlink, parent)?.is_some() {
+            progress(&Step::RemoveShim { parent: parent.clone() });
+            off(&Paths::from_env(), netlink, parent)?;
+        }
     }
     Ok(())
 }
@@ -172,15 +179,42 @@ pub(crate) fn take(netlink: &mut Netlink, declared: &BTreeMap<String, HostAccess
 ///
 /// # Errors
 /// As [`on`].
-pub(crate) fn give(netlink: &mut Netlink, declared: &BTreeMap<String, HostAccess>) -> Result<()> {
+pub(crate) fn give(
+    netlink: &mut Netlink,
+    declared: &BTreeMap<String, HostAccess>,
+    progress: &mut dyn FnMut(&Step),
+) -> Result<()> {
     for (parent, _) in declared.iter().filter(|(_, access)| access.way == Some(HostAccessWay::Shim)) {
         if netlink.link_by_name(parent)?.is_none() {
             // Pulled out meanwhile, and its containers with it.
             continue;
         }
+        if own_shim(netlink, parent)?.is_none() {
+            progress(&Step::AddShim { parent: parent.clone() });
+        }
         on(&Paths::from_env(), netlink, parent)?;
     }
     Ok(())
+}
+
+/// Whether a parent has a shim for containers that came without.
+pub(crate) fn has_shim(network: &Network, parent: &str) -> bool {
+    let own = alias(&self::network(parent));
+    network.links.values().any(|link| link.alias.as_ref() == Some(&own))
+}
+
+/// The parents whose shim comes, or goes. One that is declared already comes with the containers.
+pub(crate) fn shims(current: &Network, wanted: &Wanted, declared: &State) -> Vec<(String, bool)> {
+    let is = |access: &HostAccess| access.way == Some(HostAccessWay::Shim);
+    let mut shims = Vec::new();
+    for (parent, access) in &wanted.host_access {
+        let said = declared.interface(parent).and_then(|interface| interface.llano.as_ref());
+        let is_declared = said.and_then(|llano| llano.host_access.as_ref()).is_some_and(is);
+        if (is_declared || has_shim(current, parent)) != is(access) {
+            shims.push((parent.clone(), is(access)));
+        }
+    }
+    shims
 }
 
 /// What was so of the parents of a change before it: a shim or none.
@@ -188,11 +222,7 @@ pub(crate) fn before(
     network: &Network,
     changed: &BTreeMap<String, HostAccess>,
 ) -> BTreeMap<String, HostAccess> {
-    let has_shim = |parent: &str| {
-        let own = alias(&self::network(parent));
-        network.links.values().any(|link| link.alias.as_ref() == Some(&own))
-    };
-    let way = |parent: &String| has_shim(parent).then_some(HostAccessWay::Shim);
+    let way = |parent: &String| has_shim(network, parent).then_some(HostAccessWay::Shim);
     let of = |parent: &String| HostAccess { way: way(parent), name: None, keep_mac: false };
     changed.keys().map(|parent| (parent.clone(), of(parent))).collect()
 }
@@ -203,7 +233,7 @@ pub(crate) fn before(
 /// [`Error::NoParent`], or when the kernel cannot be read.
 pub fn status(netlink: &mut Netlink, parent: &str) -> Result<Vec<Pod>> {
     let view = View::read(parent)?;
-    let shims = shims(netlink)?;
+    let shims = all_shims(netlink)?;
     let access = attach::host_access::HostAccess::default();
     let own = own_shim(netlink, parent)?;
     let mut pods = Vec::new();
@@ -337,7 +367,7 @@ fn pod_link(netns: NetNs, link: &Link, mac: MacAddr) -> Result<PodLink> {
 }
 
 /// The shims of all networks, and ours.
-fn shims(netlink: &mut Netlink) -> Result<Vec<Link>> {
+fn all_shims(netlink: &mut Netlink) -> Result<Vec<Link>> {
     let mut links = netlink.links()?;
     links.retain(is_shim);
     Ok(links)

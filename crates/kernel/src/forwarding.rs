@@ -15,6 +15,8 @@ pub struct Forwarding {
     pub mac: MacAddr,
     /// A VXLAN's outer receiver.
     pub dst: Option<IpAddr>,
+    /// Its UDP port, where that is another than the VXLAN's own.
+    pub port: Option<u16>,
     /// `NUD_*`.
     pub state: u16,
 }
@@ -27,15 +29,16 @@ impl Forwarding {
         if body.first() != Some(&AF_BRIDGE) {
             return None;
         }
-        let (mut mac, mut dst) = (None, None);
+        let (mut mac, mut dst, mut port) = (None, None, None);
         for attr in Attrs::after(body, HEADER) {
             match attr.kind {
                 NDA_LLADDR => mac = MacAddr::from_slice(attr.value),
                 NDA_DST => dst = attr.ip(),
+                NDA_PORT => port = attr.be16(),
                 _ => {}
             }
         }
-        Some(Self { index: u32_at(body, 4)?, mac: mac?, dst, state: u16_at(body, 8)? })
+        Some(Self { index: u32_at(body, 4)?, mac: mac?, dst, port, state: u16_at(body, 8)? })
     }
 }
 

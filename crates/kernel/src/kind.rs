@@ -128,8 +128,10 @@ pub struct Vxlan {
     pub remote: Option<IpAddr>,
     /// The UDP port; the kernel's default is 8472.
     pub port: Option<u16>,
-    /// The index of the interface for the outer packets.
+    /// The index of the interface for the outer packets, in the namespace that the VXLAN was made in.
     pub link: Option<u32>,
+    /// Whether a program says of each frame where it goes (`external`). It is read only.
+    pub collect_metadata: bool,
 }
 
 impl LinkKind {
@@ -239,6 +241,7 @@ impl Vxlan {
                 IFLA_VXLAN_LOCAL | IFLA_VXLAN_LOCAL6 => vxlan.local = attr.ip(),
                 IFLA_VXLAN_GROUP | IFLA_VXLAN_GROUP6 => vxlan.remote = attr.ip(),
                 IFLA_VXLAN_PORT => vxlan.port = attr.be16(),
+                IFLA_VXLAN_COLLECT_METADATA => vxlan.collect_metadata = attr.u8() == Some(1),
                 _ => {}
             }
         }

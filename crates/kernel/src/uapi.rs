@@ -180,6 +180,7 @@ pub const IFLA_VXLAN_LOCAL: u16 = 4;
 pub const IFLA_VXLAN_PORT: u16 = 15;
 pub const IFLA_VXLAN_GROUP6: u16 = 16;
 pub const IFLA_VXLAN_LOCAL6: u16 = 17;
+pub const IFLA_VXLAN_COLLECT_METADATA: u16 = 25;
 pub const IFLA_BRPORT_MODE: u16 = 4;
 pub const IFLA_BRPORT_LEARNING: u16 = 8;
 pub const IFLA_BRPORT_UNICAST_FLOOD: u16 = 9;
@@ -287,6 +288,7 @@ pub const FIB_RULE_INVERT: u32 = 2;
 // neighbour.h
 pub const NDA_DST: u16 = 1;
 pub const NDA_LLADDR: u16 = 2;
+pub const NDA_PORT: u16 = 6;
 pub const NDA_IFINDEX: u16 = 8;
 pub const NUD_INCOMPLETE: u16 = 0x01;
 pub const NUD_REACHABLE: u16 = 0x02;

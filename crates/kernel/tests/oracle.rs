@@ -132,7 +132,8 @@ fn kind() -> impl Strategy<Value = LinkKind> {
                 local,
                 remote,
                 port,
-                link
+                link,
+                collect_metadata: false,
             })),
     ]
 }

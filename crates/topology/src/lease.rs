@@ -22,9 +22,10 @@ impl Leases {
         Self { networks }
     }
 
-    /// The attachment that an address was given to, on an interface of that name.
+    /// The attachment that an address was given to, on an interface of that name; `None` where several networks have given it
+    /// away, and nobody can tell whose it is.
     pub(crate) fn of(&self, address: IpAddr, ifname: &str) -> Option<Attachment> {
-        self.networks.iter().find_map(|network| {
+        let mut found = self.networks.iter().filter_map(|network| {
             let text = file::text(&network.join(address.to_string()), 4096)?;
             let (container_id, lease_ifname) = parse(&text)?;
             let attachment = || Attachment {
@@ -34,7 +35,8 @@ impl Leases {
                 pod: None,
             };
             (lease_ifname == ifname).then(attachment)
-        })
+        });
+        found.next().filter(|_| found.next().is_none())
     }
 }
 
@@ -48,6 +50,24 @@ fn parse(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_two_networks_is_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        let networks = ["blue", "red"].map(|name| dir.path().join(name));
+        for (network, lease) in networks.iter().zip(["aaa\r\neth0", "bbb\r\neth0"]) {
+            std::fs::create_dir(network).unwrap();
+            std::fs::write(network.join("192.0.2.1"), lease).unwrap();
+        }
+        std::fs::write(networks[0].join("192.0.2.2"), "aaa\r\neth0").unwrap();
+        let leases = Leases { networks: networks.to_vec() };
+        let of = |address: &str, ifname| {
+            leases.of(address.parse().unwrap(), ifname).map(|found| found.container_id)
+        };
+        assert_eq!(of("192.0.2.2", "eth0").as_deref(), Some("aaa"));
+        assert_eq!(of("192.0.2.2", "net1"), None);
+        assert_eq!(of("192.0.2.1", "eth0"), None, "either may be meant");
+    }
 
     #[test]
     fn a_lease_is_read() {

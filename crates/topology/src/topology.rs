@@ -192,7 +192,8 @@ impl Node {
     /// The index of the other end, in whichever namespace that is.
     pub(crate) fn other_end(&self) -> Option<u32> {
         match &self.link.kind {
-            LinkKind::Vxlan(vxlan) => self.link.parent.or(vxlan.link),
+            // Of one in another namespace than its link `IFLA_LINK` is its own index.
+            LinkKind::Vxlan(vxlan) => vxlan.link,
             _ => self.link.parent,
         }
     }

@@ -194,6 +194,37 @@ fn a_healthy_matrix_is_green_with_host_access() {
     assert_eq!(matrix["cells"].as_array().unwrap().len(), 3 * 4, "{matrix:#}");
 }
 
+/// A private macvlan talks to nobody on its parent, one of mode vepa where the switch sends frames back: no filter is at fault.
+#[test]
+fn a_mode_is_no_filter() {
+    for (mode, place, says) in
+        [("private", "isolation", "has mode private"), ("vepa", "lan", "does not send frames back")]
+    {
+        let lab = seed_002();
+        let host = lab.host("host1").unwrap();
+        let pods = pods(host, false);
+        for pod in ["red", "blue"] {
+            run_at(&lab, &pods, pod, &format!("ip link set eth0 type macvlan mode {mode}"));
+        }
+        let matrix = matrix(host);
+        let cell = cell(&matrix, "red", "blue");
+        assert_eq!((&cell["status"], &cell["place"]), (&json!("lost"), &json!(place)), "{cell:#}");
+        assert!(cell["summary"].as_str().unwrap().contains(says), "{cell:#}");
+        assert_eq!(self::cell(&matrix, "red", PEER)["status"], "ok", "{matrix:#}");
+    }
+}
+
+/// A router that advertises itself does so with an address that means something on one link only.
+#[test]
+fn a_link_local_gateway_is_nobody_in_the_matrix() {
+    let lab = seed_002();
+    let host = lab.host("host1").unwrap();
+    run_at(&lab, &[], "host1", "ip -6 route add default via fe80::1 dev eth0");
+    let matrix = llano(host, &["connectivity", "--peer", "172.16.129.103"]);
+    let cells = matrix["cells"].as_array().unwrap();
+    assert!(!cells.is_empty() && cells.iter().all(|cell| cell["status"] == "ok"), "{matrix:#}");
+}
+
 #[test]
 fn a_cell_tells_the_largest_packet() {
     let lab = seed_002();
@@ -387,6 +418,53 @@ fn a_healthy_overlay_is_all_ok() {
     assert!(findings.iter().all(|finding| finding["status"] == "ok"), "{findings:#?}");
     let ids: BTreeSet<_> = findings.iter().map(|finding| finding["id"].as_str().unwrap()).collect();
     assert_eq!(ids, BTreeSet::from(check::OVERLAY_IDS));
+}
+
+/// VXLANs that are none of flannel's: a program steers them, a group reaches everyone, an entry has a port of its own.
+#[test]
+fn other_overlays_are_understood() {
+    let statuses = |script: &str, args: &[&str]| {
+        let lab = up(NODES);
+        run_at(&lab, &[], "node1", script);
+        run_at(
+            &lab,
+            &[],
+            "node2",
+            "ip link add vx type vxlan id 7 dev eth0 local 10.1.0.2 dstport 5555; ip link set vx up",
+        );
+        let report = llano(lab.host("node1").unwrap(), &[&["overlay"], args].concat());
+        let of = |finding: &Value| {
+            format!("{} {}", finding["status"].as_str().unwrap(), finding["summary"].as_str().unwrap())
+        };
+        report["findings"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let peer = ["--peer", "10.1.0.2"];
+    let steered = statuses("ip link add vx type vxlan external dstport 8472; ip link set vx up", &peer);
+    assert!(
+        matches!(steered.as_slice(), [only] if only.starts_with("skip vx is steered by a program")),
+        "{steered:?}"
+    );
+    let group = "ip link add vx type vxlan id 7 group 239.1.1.1 dev eth0 local 10.1.0.1 dstport 5555; ip link set vx up";
+    let by_group = statuses(group, &peer);
+    assert!(by_group.iter().all(|line| line.starts_with("ok ")), "{by_group:?}");
+    let port = "ip link add vx type vxlan id 7 dev eth0 local 10.1.0.1 dstport 4789; ip link set vx up; bridge fdb append 00:00:00:00:00:00 dev vx dst 10.1.0.2 port 5555";
+    let own_port = statuses(port, &peer);
+    assert!(own_port.iter().all(|line| line.starts_with("ok ")), "{own_port:?}");
+    // Its packets leave from the host: there is nothing to be seen in the container.
+    let lab = up(NODES);
+    let node = lab.host("node1").unwrap();
+    let web = node.container("web").unwrap();
+    let path = web.path().display().to_string();
+    run_at(
+        &lab,
+        &[],
+        "node1",
+        &format!("ip link add name vx netns {path} type vxlan id 7 remote 10.1.0.2 dev eth0 dstport 4789"),
+    );
+    let mut check = web.command(bin_dir().join("llano")).unwrap();
+    let output = check.args(["check", "overlay"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("vx sends from another namespace"), "{said}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Checks of `llano check` that break only where modules can be taken away, cards be bonded and the machine's one table
-//! of neighbours be filled: the rows that `tests/netns/tests/check.rs`, which has all others, leaves to a machine.
+//! of neighbours be filled: the rows that `tests/netns/tests/check/rows.rs`, which has all others, leaves to a machine.
 
 /// How to break one check, and how to mend it again: one boot serves all rows.
 #[derive(Debug, Clone, Copy)]

@@ -134,6 +134,12 @@ fn off(args: &Off, out: &mut Out) -> anyhow::Result<()> {
         };
         return super::apply::change(&state, &how, args.dry_run, out);
     }
+    // It was never a change that could be confirmed.
+    anyhow::ensure!(
+        args.confirm.is_none(),
+        "no host access on {0} is declared: the shim that `llano host access on {0}` made goes at once; leave --confirm out",
+        args.parent
+    );
     if args.dry_run {
         return show(&args.parent, &host_access::status(&mut netlink, &args.parent)?, out);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::host::State;
 use ::host::carried::{Carried, refuse};
-use ::host::keep::{How, Outcome, Planned, declare, plan, words_for};
+use ::host::keep::{How, Outcome, Places, Planned, declare, declared_state, plan, words_for};
 use ::host::owner::{Owner, Subject, View};
 use ::host::unit::Manifest;
 use anyhow::Context;
@@ -195,7 +195,10 @@ pub(crate) fn diff(args: &Diff, out: &mut Out) -> anyhow::Result<()> {
     let state = read(&args.file)?;
     let current = ::host::Network::read(&mut Netlink::open()?)?;
     let wanted = state.wanted(&current)?;
-    let difference = ::host::Difference::of(&current, &wanted);
+    let mut difference = ::host::Difference::of(&current, &wanted);
+    // What is declared but cannot be read says nothing of what is there now.
+    let declared = declared_state(&Places::default()).ok().flatten().unwrap_or_default();
+    difference.host_access(&current, &wanted, &declared);
     out.json(&difference)?;
     if difference.is_empty() {
         return out.line("No difference.");

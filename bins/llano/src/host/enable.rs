@@ -153,7 +153,7 @@ fn declared(places: &Places) -> anyhow::Result<Option<State>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
-    State::parse(&text).map(Some).with_context(|| path.display().to_string())
+    State::parse_kept(&text).map(Some).with_context(|| path.display().to_string())
 }
 
 fn reload_here(root: &Path, paths: &[PathBuf]) {

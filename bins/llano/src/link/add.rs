@@ -245,6 +245,7 @@ fn kind(args: &Add, parent: Option<&Link>, place: &Place) -> anyhow::Result<Link
             remote: args.remote,
             port: args.port,
             link: parent.map(|parent| parent.index),
+            collect_metadata: false,
         }),
         Kind::Dummy => LinkKind::Dummy,
         Kind::Ifb => LinkKind::Ifb,
@@ -360,7 +361,7 @@ fn dry_run(args: &Add, plan: &Plan, out: &mut Out) -> anyhow::Result<()> {
     ip = ip.words(["name", &new.name]).maybe("txqueuelen", new.tx_queue_len);
     ip = ip.maybe("address", new.mac).maybe("mtu", new.mtu);
     if !plan.same_place {
-        ip = ip.maybe("netns", plan.place.path.as_deref().map(equal::name));
+        ip = ip.into_netns(&plan.place);
     }
     ip = ip.words(equal::kind(new, dev));
     if let Some(text) = &args.peer_netns {

@@ -9,7 +9,7 @@ use super::place::Place;
 
 /// A link, and what goes with it when it is set down or loses an address.
 pub(super) struct Before<'a> {
-    link: &'a Link,
+    pub(super) link: &'a Link,
     pub(super) addresses: Vec<Address>,
     /// Without those that the kernel makes of the addresses.
     routes: Vec<Route>,

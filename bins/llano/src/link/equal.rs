@@ -4,23 +4,35 @@ use kernel::{LinkKind, MacvlanMode, NewLink, VlanProtocol};
 
 use super::place::Place;
 
-/// The words of a command, to be quoted for a shell.
+/// The words of a command, quoted for a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ip(Vec<String>);
 
 impl Ip {
     /// `ip`, in a namespace.
     pub(crate) fn at(place: &Place) -> Self {
-        let mut words = vec!["ip".to_owned()];
-        if let Some(path) = &place.path {
-            words.extend(["-n".to_owned(), name(path)]);
+        let ip = Self(vec!["ip".to_owned()]);
+        match &place.path {
+            Some(path) => ip.words(["-n".to_owned(), name(path)]),
+            None => ip,
         }
-        Self(words)
+    }
+
+    /// `netns …`: where the link is to be. `ip -n` is in another place when it reads a path such as `/proc/self`; the shell that
+    /// the line is copied to is where we are.
+    pub(crate) fn into_netns(mut self, place: &Place) -> Self {
+        match &place.path {
+            Some(path) => self.words(["netns".to_owned(), name(path)]),
+            None => {
+                self.0.extend(["netns".to_owned(), "$$".to_owned()]);
+                self
+            }
+        }
     }
 
     /// With these words too.
     pub(crate) fn words<T: Into<String>>(mut self, words: impl IntoIterator<Item = T>) -> Self {
-        self.0.extend(words.into_iter().map(Into::into));
+        self.0.extend(words.into_iter().map(|word| quote(&word.into())));
         self
     }
 
@@ -34,7 +46,7 @@ impl Ip {
 
     /// For a shell.
     pub(crate) fn line(&self) -> String {
-        self.0.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+        self.0.join(" ")
     }
 }
 

@@ -51,8 +51,13 @@ pub(crate) fn of_new(
     let said =
         |text: &str| matches!(&error, kernel::Error::Refused { text: Some(said), .. } if said.contains(text));
     if error.errno() == Some(Errno::OPNOTSUPP) && said("Unknown device type") {
+        let module = match kind {
+            "bond" => "bonding",
+            "vlan" => "8021q",
+            other => other,
+        };
         return anyhow!(
-            "this kernel has no links of type {kind}: load its module ({kind}), or use another kernel"
+            "this kernel has no links of type {kind}: load its module (modprobe {module}), or use another kernel"
         );
     }
     let (Some(parent), name) = (parent, &new.name) else {

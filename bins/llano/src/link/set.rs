@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Set, out: &mut Out) -> anyhow::Result<()> {
     }
     let before = Before::read(&link, &mut place)?;
     check_addresses(args, &before, &place)?;
-    if let Err(error) = apply(args, &link, set, &mut place) {
+    if let Err(error) = apply(args, &before, set, &mut place) {
         before.restore(&mut place);
         return Err(error);
     }
@@ -210,7 +210,8 @@ fn of(args: &Set, link: &Link, macvlan: &Macvlan) -> anyhow::Result<MacvlanSet> 
     })
 }
 
-fn apply(args: &Set, link: &Link, mut set: SetLink, place: &mut Place) -> anyhow::Result<()> {
+fn apply(args: &Set, before: &Before<'_>, mut set: SetLink, place: &mut Place) -> anyhow::Result<()> {
+    let link = before.link;
     let index = link.index;
     // Up comes last, so that what is refused has not been up for a moment.
     let up = set.up.take_if(|up| *up);
@@ -218,15 +219,34 @@ fn apply(args: &Set, link: &Link, mut set: SetLink, place: &mut Place) -> anyhow
         let changed = place.socket.apply(&Change::SetLink { index, set });
         changed.map_err(|error| refusal::of_change(error, link, args.mtu, place))?;
     }
-    for address in &args.delete_address {
-        place.socket.apply(&Change::DeleteAddress(Address::new(index, *address)))?;
-    }
+    delete_addresses(&args.delete_address, before, place)?;
     for address in &args.address {
         place.socket.apply(&Change::AddAddress(Address::new(index, *address)))?;
     }
     if up.is_some() {
         let up = place.socket.apply(&Change::SetLink { index, set: SetLink::up() });
         up.map_err(|error| refusal::of_change(error, link, None, place))?;
+    }
+    Ok(())
+}
+
+/// A primary IPv4 address takes the later ones of its subnet along: these go first, and those that shall stay come back.
+fn delete_addresses(gone: &[IpNet], before: &Before<'_>, place: &mut Place) -> kernel::Result<()> {
+    let index = before.link.index;
+    let is_gone = |address: &&Address| gone.contains(&address.net);
+    for address in before.addresses.iter().rev().filter(is_gone) {
+        place.socket.apply(&Change::DeleteAddress(Address::new(index, address.net)))?;
+    }
+    if gone.iter().any(|net| net.addr().is_ipv4()) {
+        let now = place.socket.addresses(Some(index))?;
+        let is_lost = |address: &&Address| {
+            address.net.addr().is_ipv4()
+                && !is_gone(address)
+                && !now.iter().any(|known| known.net == address.net)
+        };
+        for address in before.addresses.iter().filter(is_lost) {
+            place.socket.apply(&Change::AddAddress(address.clone()))?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! `llano link tree`: parents and children across every namespace.
 
-use anyhow::bail;
 use clap::Args;
 use kernel::NetNs;
 use topology::draw::{Choice, Group, dot, drawn, forest, rows, svg};
@@ -59,6 +58,20 @@ pub(super) fn print(args: &Tree, topology: &Topology, out: &mut Out) -> anyhow::
     }
 }
 
+/// The link whose tree was asked for is not there.
+#[derive(Debug)]
+pub(super) struct NoSuchLink {
+    name: String,
+}
+
+impl std::fmt::Display for NoSuchLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "there is no link {:?} in that namespace", self.name)
+    }
+}
+
+impl std::error::Error for NoSuchLink {}
+
 fn choice(args: &Tree, topology: &Topology) -> anyhow::Result<Choice> {
     let net = match &args.netns {
         Some(text) => select(text)?,
@@ -71,7 +84,7 @@ fn choice(args: &Tree, topology: &Topology) -> anyhow::Result<Choice> {
     };
     match topology.find(id, parent) {
         Some(node) => Ok(Choice { namespace: None, link: Some(node.id) }),
-        None => bail!("there is no link {:?} in that namespace", topology::visible(parent)),
+        None => Err(NoSuchLink { name: topology::visible(parent).into_owned() }.into()),
     }
 }
 

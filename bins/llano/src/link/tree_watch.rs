@@ -31,7 +31,14 @@ pub(super) fn run(args: &Tree, out: &mut Out) -> anyhow::Result<()> {
         let topology = Topology::read()?;
         let now = serde_json::to_string(&Record::of(&topology))?;
         if now != last {
-            draw(args, &topology, out)?;
+            match draw(args, &topology, out) {
+                // The link that is watched may come again; at the start it was a wrong word.
+                Err(error) if error.is::<super::tree::NoSuchLink>() && !last.is_empty() => {
+                    out.line(&error.to_string())?;
+                    out.flush()?;
+                }
+                drawn => drawn?,
+            }
             last = now;
         }
         ears.wait()?;

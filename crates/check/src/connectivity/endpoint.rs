@@ -9,6 +9,9 @@ use topology::{Owner, Topology};
 use super::MOST_CONTAINERS;
 use crate::context::Context;
 
+/// The host's name in the matrix.
+const HOST: &str = "host";
+
 /// What an endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,6 +81,14 @@ fn first(addresses: impl Iterator<Item = kernel::Address>) -> Vec<IpAddr> {
     found
 }
 
+/// Whether the address means something on one link only.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
 /// Everyone, and how many containers were left out.
 pub(super) fn all(context: &Context, topology: &Topology, peers: &[IpAddr]) -> (Vec<Endpoint>, usize) {
     let mut found = Vec::new();
@@ -100,7 +111,7 @@ pub(super) fn all(context: &Context, topology: &Topology, peers: &[IpAddr]) -> (
             parents.push(parent.index);
         }
         let owner = name_of(&topology.owner_of(node));
-        let taken = containers.iter().any(|known| known.name == owner);
+        let taken = owner == HOST || containers.iter().any(|known| known.name == owner);
         let name = if taken { format!("{owner} {}", node.link.name) } else { owner };
         containers.push(Endpoint {
             name,
@@ -127,6 +138,8 @@ pub(super) fn all(context: &Context, topology: &Topology, peers: &[IpAddr]) -> (
     gateways.extend(context.uses().flat_map(|(_, plugin, _)| plugin.gateways.clone()));
     gateways.sort();
     gateways.dedup();
+    // A link-local address, as router advertisements give it, is one of each interface: from a container it is another's.
+    gateways.retain(|gateway| !is_link_local(*gateway));
     let known =
         |all: &[Endpoint], address: IpAddr| all.iter().any(|known| known.addresses.contains(&address));
     for gateway in gateways {
@@ -148,7 +161,7 @@ fn host(context: &Context, parents: &[u32]) -> Option<Endpoint> {
     let index = parents.iter().copied().find(addressed).or_else(|| Some(context.default_link()?.index))?;
     let link = context.link_at(index)?;
     Some(Endpoint {
-        name: "host".to_owned(),
+        name: HOST.to_owned(),
         role: Role::Host,
         addresses: first(context.addresses_of(index).cloned()),
         interface: Some(link.name.clone()),

@@ -212,6 +212,19 @@ fn conclude(
         child.role == Role::Container && host.role == Role::Host && child.parent == host.parent
     });
     let asked = places.iter().any(|place| question(&place.seen));
+    let same_parent = from.parent.is_some() && from.parent == to.parent;
+    let of_mode = |mode| [from, to].into_iter().find(|end| end.mode == Some(mode));
+    if let Some(private) = of_mode(MacvlanMode::Private).filter(|_| same_parent && asked) {
+        let why = format!("{} has mode private: it talks to nobody on its parent", private.name);
+        return lost("isolation", why, trace);
+    }
+    let arrived = places.iter().any(|place| place.side == Side::Receiver && question(&place.seen));
+    let siblings = from.role == Role::Container && to.role == Role::Container;
+    if of_mode(MacvlanMode::Vepa).is_some() && same_parent && siblings && asked && !arrived {
+        let why =
+            "mode vepa: the switch's port does not send frames back (hairpin, reflective relay)".to_owned();
+        return lost("lan", why, trace);
+    }
     if isolated
         && (asked || places.is_empty())
         && !places.iter().any(|place| place.side != Side::Parent && place.seen.reply)

@@ -167,6 +167,10 @@ fn of_pair(upper: &Link, lower: &Link, overhead: u32, verb: &str) -> Finding {
 /// The link that carries a VXLAN's outer packets: the one it names, else the one with its local address.
 pub(crate) fn under_vxlan<'a>(context: &'a Context, link: &Link) -> Option<(&'a Link, u32, &'static str)> {
     let LinkKind::Vxlan(vxlan) = &link.kind else { return None };
+    // Its packets leave from the namespace that it was made in; the numbers and addresses there are not ours.
+    if link.parent_nsid.is_some() {
+        return None;
+    }
     let by_address = || {
         let local = vxlan.local.filter(|ip| !ip.is_unspecified())?;
         context.addresses.iter().find(|address| address.net.addr() == local).map(|address| address.index)

@@ -131,7 +131,14 @@ fn needs_forwarding(context: &Context) -> Option<String> {
         Some(format!("network {} ({}) routes through the host", network.name, routed.kind))
     });
     let vxlan = || {
-        let link = context.links.iter().find(|link| matches!(link.kind, LinkKind::Vxlan(_)))?;
+        // One without an address, or a bridge's port, carries frames and routes nothing.
+        let routes = |link: &&Link| {
+            let mut addresses = context.addresses_of(link.index);
+            matches!(link.kind, LinkKind::Vxlan(_))
+                && link.master.is_none()
+                && addresses.any(|address| address.scope == kernel::uapi::RT_SCOPE_UNIVERSE)
+        };
+        let link = context.links.iter().find(routes)?;
         Some(format!("the overlay {} routes through the host", link.name))
     };
     let node = || context.kubernetes.as_ref().map(|_| "this is a node of Kubernetes".to_owned());

@@ -50,14 +50,18 @@ impl Node {
 
     /// Where the runtime looks for plugins, as it was told; empty when it was not.
     pub(crate) fn bin_dirs(&self) -> BTreeSet<PathBuf> {
-        let of_containerd = self.containerd.iter().flat_map(|cni| cni.bin_dirs.iter());
-        let of_kubelet = self.flags.get("cni-bin-dir").into_iter();
-        of_containerd.chain(of_kubelet).map(PathBuf::from).collect()
+        let of_containerd = self.containerd.iter().flat_map(|cni| cni.bin_dirs.iter()).map(PathBuf::from);
+        let of_kubelet = self.flags.get("cni-bin-dir").into_iter().flat_map(|dirs| dirs.split(','));
+        of_containerd.chain(of_kubelet.map(PathBuf::from)).collect()
     }
 }
 
 fn running_kubelet() -> Option<Vec<String>> {
     for entry in fs::read_dir("/proc").ok()?.flatten() {
+        // One with a network of its own, as kind's, makes a node of that and not of this host.
+        if fs::read_link(entry.path().join("ns/net")).ok() != fs::read_link("/proc/self/ns/net").ok() {
+            continue;
+        }
         let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
         let words: Vec<String> =
             line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 
 use ipam::RangeSet;
 use kernel::uapi::{NUD_PERMANENT, NUD_REACHABLE, NUD_STALE};
-use kernel::{Errno, Link, MacAddr, Netlink};
+use kernel::{Errno, Link, LinkKind, MacAddr, Netlink};
+use topology::{Node, Topology};
 
 use crate::conf::{Network, Plugin};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::finding::Finding;
+use crate::finding::{Finding, Status};
 use crate::lan::{Answers, Station};
 
 /// Most addresses of one network that are asked for, which takes some seconds; those that would be given next.
@@ -186,6 +187,30 @@ impl Segment {
     }
 }
 
+impl Segment {
+    /// Which of the addresses containers of this host have, and which of them. They do not answer the interface that they are
+    /// on: the kernel passes no frame between the two.
+    fn held_here(&self, topology: &Topology, targets: &[IpAddr]) -> Vec<(IpAddr, String)> {
+        let current = topology.namespaces.iter().find(|namespace| namespace.is_current);
+        let Some(parent) = current.and_then(|current| topology.find(current.id, &self.master)) else {
+            return Vec::new();
+        };
+        let is_of_it = |node: &&Node| match (&node.link.kind, self.vlan) {
+            (LinkKind::Vlan(vlan), Some(id)) => vlan.id == id,
+            (LinkKind::Vlan(_), None) => false,
+            (_, vlan) => vlan.is_none(),
+        };
+        let children = topology.children_of(parent.id).filter(is_of_it);
+        let elsewhere = children.filter(|node| node.id.namespace != parent.id.namespace);
+        let of = |node: &Node| {
+            let owner = topology.owner_of(node).to_string();
+            let held = node.addresses.iter().map(|address| address.net.addr());
+            held.filter(|held| targets.contains(held)).map(|held| (held, owner.clone())).collect::<Vec<_>>()
+        };
+        elsewhere.flat_map(of).collect()
+    }
+}
+
 pub(crate) fn gateways(context: &Context) -> Result<Vec<Finding>> {
     // Each interface is asked once, whoever names it.
     let mut wanted: BTreeMap<Segment, BTreeMap<IpAddr, String>> = BTreeMap::new();
@@ -254,6 +279,7 @@ fn of_gateway(
 
 pub(crate) fn duplicates(context: &Context) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
+    let topology = Topology::read().map_err(Error::Topology)?;
     for (network, plugin, master) in context.uses() {
         let (false, Some(link)) = (plugin.ranges.is_empty(), context.link(&master)) else { continue };
         let segment = Segment { master, vlan: plugin.vlan };
@@ -263,9 +289,17 @@ pub(crate) fn duplicates(context: &Context) -> Result<Vec<Finding>> {
         } else {
             format!("the next {} addresses", targets.len())
         };
+        let here = segment.held_here(&topology, &targets);
         match segment.ask(context, link, &targets) {
             Ok(answers) => {
-                findings.extend(of_answers(network, plugin, &segment.to_string(), &asked, answers));
+                let of_others = of_answers(network, plugin, &segment.to_string(), &asked, answers);
+                // That nobody else has one is no news where one is had here.
+                findings.extend(
+                    of_others.into_iter().filter(|finding| here.is_empty() || finding.status != Status::Ok),
+                );
+                findings.extend(
+                    here.into_iter().map(|(address, owner)| of_holder(network, plugin, address, &owner)),
+                );
             }
             Err(why) => findings.push(Finding::skip(why).of(&network.name)),
         }
@@ -295,6 +329,21 @@ fn next(context: &Context, plugin: &Plugin) -> (Vec<IpAddr>, bool) {
     (targets, free.next().is_none())
 }
 
+/// How an address gets out of the way of the next ADD.
+fn advice(plugin: &Plugin) -> &'static str {
+    if plugin.probes {
+        "the network probes, so an ADD steps over them; take them out of the range to be quick"
+    } else {
+        "take them out of the range, give each host a range of its own, or set probe: true in the configuration"
+    }
+}
+
+fn of_holder(network: &Network, plugin: &Plugin, address: IpAddr, owner: &str) -> Finding {
+    let summary =
+        format!("network {}: {address} is used by {owner} on this host, and not leased to it", network.name);
+    Finding::bad(!plugin.probes, summary, advice(plugin)).of(&network.name)
+}
+
 fn of_answers(
     network: &Network,
     plugin: &Plugin,
@@ -313,11 +362,6 @@ fn of_answers(
         macs.into_iter().for_each(|mac| by_mac.entry(mac).or_default().push(address));
     }
     let of = |(mac, addresses): (MacAddr, Vec<IpAddr>)| {
-        let advice = if plugin.probes {
-            "the network probes, so an ADD steps over them; take them out of the range to be quick"
-        } else {
-            "take them out of the range, give each host a range of its own, or set probe: true in the configuration"
-        };
         let summary = if addresses.len() >= PROXY {
             format!(
                 "network {}: {mac} answers for {} of {asked}: a router with proxy ARP, or a host with the same range",
@@ -331,7 +375,7 @@ fn of_answers(
                 join(&addresses)
             )
         };
-        let mut finding = Finding::bad(!plugin.probes, summary, advice).of(&network.name);
+        let mut finding = Finding::bad(!plugin.probes, summary, advice(plugin)).of(&network.name);
         finding.details = addresses.iter().map(|address| format!("{address} {mac}")).collect();
         finding
     };

@@ -4,6 +4,7 @@ mod usable;
 
 use std::net::IpAddr;
 
+use attach::paths::Paths;
 use kernel::arp::ArpPacket;
 use kernel::ndp::NdpPacket;
 use kernel::uapi::*;
@@ -12,6 +13,7 @@ use kernel::{
     sysctl,
 };
 
+use crate::host_access;
 use crate::{Error, Hop, Kind, Link, LinkChange, Result, Route, Step};
 
 /// Does one step.
@@ -69,6 +71,8 @@ pub(super) fn run(netlink: &mut Netlink, step: &Step) -> Result<()> {
             }
         },
         Step::SetSysctl { path, value } => sysctl::write(path, value).map_err(|source| failed(step, source)),
+        Step::AddShim { parent } => host_access::on(&Paths::from_env(), netlink, parent).map(drop),
+        Step::RemoveShim { parent } => host_access::off(&Paths::from_env(), netlink, parent).map(drop),
         Step::Announce { dev, addresses } => {
             // The LAN also learns by the next frame: no reason to fail.
             if let Err(error) = announce(netlink, dev, addresses) {

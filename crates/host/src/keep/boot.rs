@@ -111,7 +111,7 @@ fn declared_at_boot(
 ) -> Result<Option<State>> {
     // Confirmed, and not written down because the disk has no room.
     let confirmed = Pending::read(places).ok().flatten().filter(|pending| pending.stage == Stage::Confirmed);
-    if let Some(state) = confirmed.and_then(|pending| State::parse(&pending.declared_after?).ok()) {
+    if let Some(state) = confirmed.and_then(|pending| State::parse_kept(&pending.declared_after?).ok()) {
         return Ok(Some(state));
     }
     let error = match declared_state(places) {
@@ -121,7 +121,7 @@ fn declared_at_boot(
     for numbered in History::of(places).entries().unwrap_or_default().into_iter().rev() {
         let Ok(entry) = numbered.entry else { continue };
         let text = entry.declared_after.filter(|_| entry.fate == Fate::Confirmed);
-        if let Some(state) = text.and_then(|text| State::parse(&text).ok()) {
+        if let Some(state) = text.and_then(|text| State::parse_kept(&text).ok()) {
             told(Boots::Instead(&error, numbered.number));
             booted.damaged = true;
             return Ok(Some(state));

@@ -9,7 +9,7 @@ use super::{Change, Keeper, Launcher, Machinery, Outcome, declared_text};
 use crate::carried::{self, Carried};
 use crate::files::File;
 use crate::owner::{Foreign, Owner, Subject, Tool, View, find, taking};
-use crate::state::{HostAccess, HostAccessWay};
+use crate::state::{Declared, HostAccess, HostAccessWay, InterfaceState};
 use crate::unit::{Made, Manifest, host_files, link_file};
 use crate::{Difference, Error, Network, Plan, Result, State, Step, Wanted};
 
@@ -57,16 +57,22 @@ pub struct How {
 /// When the state cannot be applied here, or `host.yaml` cannot be read.
 pub fn plan<M: Machinery>(keeper: &mut Keeper<M>, state: &State) -> Result<Planned> {
     let before = keeper.read()?;
-    let wanted = state.wanted(&before)?;
-    let difference = Difference::of(&before, &wanted);
-    let plan = Plan::new(&before, &wanted)?;
+    let mut wanted = state.wanted(&before)?;
+    let mut difference = Difference::of(&before, &wanted);
+    let mut plan = Plan::new(&before, &wanted)?;
     let old = keeper.declared()?;
     let path = keeper.places().declared();
     let mut declared = match &old {
-        Some(text) => State::parse(text).map_err(|error| Error::record(&path, &error))?,
+        Some(text) => State::parse_kept(text).map_err(|error| Error::record(&path, &error))?,
         None => State::default(),
     };
+    difference.host_access(&before, &wanted, &declared);
+    plan.host_access(&before, &wanted, &declared);
     declared.overlay(state);
+    for name in declared.without_lent(Some(&wanted.network)) {
+        let note = format!("what is lent to {name} is not declared: who lends it brings it after a boot too");
+        wanted.notes.push(note);
+    }
     without_the_replaced(&mut declared, state, &wanted.network);
     // What is kept must bring up at boot what is made now, as far as its NICs are there.
     let at_boot = without_missing(&declared, &wanted.network).wanted(&wanted.network);
@@ -79,15 +85,31 @@ pub fn plan<M: Machinery>(keeper: &mut Keeper<M>, state: &State) -> Result<Plann
 }
 
 /// Takes out of what was declared earlier what a newer state has ended without naming it: what stood on a link that is
-/// absent now, and ports that another bond has taken.
+/// absent now, routes by an interface that they cannot be on any more, and ports that another bond has taken.
 fn without_the_replaced(declared: &mut State, newer: &State, wanted: &Network) {
     let stays = |name: &str| newer.interface(name).is_some() || wanted.links.contains_key(name);
     declared.interfaces.retain(|interface| {
         interface.is_absent() || interface.is_ignored() || !interface.is_made() || stays(&interface.name)
     });
-    let is_declared: BTreeSet<String> = declared.interfaces.iter().map(|i| i.name.clone()).collect();
-    declared.routes.config.retain(|route| {
-        route.next_hop_interface.as_ref().is_none_or(|dev| stays(dev) || is_declared.contains(dev))
+    let State { interfaces, routes, .. } = &mut *declared;
+    routes.config.retain(|route| {
+        let Some(dev) = &route.next_hop_interface else { return true };
+        let Some(interface) = interfaces.iter().find(|interface| interface.name == *dev) else {
+            return stays(dev);
+        };
+        if route.state.is_some() {
+            return true;
+        }
+        let family = match route.destination {
+            Some(to) if to.addr().is_ipv6() => Declared::V6,
+            _ => Declared::V4,
+        };
+        let off = interface.ip(family).is_some_and(|ip| ip.enabled == Some(false));
+        // IPv4 needs an address only to reach a router.
+        let cannot = family == Declared::V6 || route.next_hop_address.is_some_and(|via| via.is_ipv4());
+        let is_down = interface.is_absent() || interface.state == Some(InterfaceState::Down);
+        // What the newer state itself says of it was looked at already.
+        newer.routes.config.contains(route) || !(is_down || off && cannot)
     });
     for interface in &mut declared.interfaces {
         let name = interface.name.clone();
@@ -273,7 +295,8 @@ fn is_enabled(manifest: &Manifest) -> bool {
 /// # Errors
 /// When it cannot be read, or holds what cannot be applied.
 pub fn declared_state(places: &super::Places) -> Result<Option<State>> {
-    let parse = |text: String| State::parse(&text).map_err(|error| Error::record(&places.declared(), &error));
+    let parse =
+        |text: String| State::parse_kept(&text).map_err(|error| Error::record(&places.declared(), &error));
     declared_text(places)?.map(parse).transpose()
 }
 

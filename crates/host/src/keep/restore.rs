@@ -1,33 +1,67 @@
 //! The network that was, as one that is wanted again.
+//!
+//! A change is taken back, not the time since: what the change did not touch stays as it is now, renewed, added or
+//! removed by whoever looks after it.
+
+mod addresses;
+mod routes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kernel::Rule;
-
 use crate::plan::can_be_made;
 use crate::state::stands_on_parent;
-use crate::{Kind, Link, Network, Route, Wanted};
+use crate::{Kind, Link, Network, Wanted};
+
+/// Changes that are taken back, oldest first.
+pub(super) struct Past<'a> {
+    /// The network now.
+    pub(super) current: &'a Network,
+    /// Before each change, and what it wanted.
+    pub(super) changes: Vec<(&'a Network, &'a Wanted)>,
+    /// Since the first network was read.
+    pub(super) passed: Duration,
+    /// Whether the change may have been cut short: what is gone may have gone with one of its steps, and what nobody wanted
+    /// may be half of one.
+    pub(super) is_half: bool,
+}
 
 /// The current network with what a change wanted otherwise as before: the links it could touch, their routes, and what
 /// it changed of the rules. Lifetimes are less by the time that has passed, and addresses whose time is over are gone.
 ///
 /// Hardware that has been pulled out meanwhile does not come back, nor what stood on it: the rest does.
 pub fn restored(current: &Network, before: &Network, change: &Wanted, passed: Duration) -> Wanted {
-    let mut network = current.clone();
-    for name in &change.affected {
-        match before.links.get(name) {
-            Some(link) => network.links.insert(name.clone(), aged(link, passed)),
-            None => network.links.remove(name),
-        };
+    Past { current, changes: vec![(before, change)], passed, is_half: true }.wanted()
+}
+
+impl Past<'_> {
+    /// What is wanted instead.
+    pub(super) fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted { network: self.current.clone(), ..Wanted::default() };
+        let Some((before, _)) = self.changes.first() else { return wanted };
+        for (_, change) in &self.changes {
+            wanted.affected.extend(change.affected.iter().cloned());
+            wanted.rules |= change.rules;
+            wanted.host_access.extend(change.host_access.clone());
+        }
+        for name in &wanted.affected {
+            match before.links.get(name) {
+                Some(link) => {
+                    let link = self.link(name, link, &wanted.affected);
+                    wanted.network.links.insert(name.clone(), link)
+                }
+                None => wanted.network.links.remove(name),
+            };
+        }
+        wanted.network.routes = self.routes(&wanted);
+        if wanted.rules {
+            wanted.network.rules = self.rules(before);
+        }
+        without_the_gone(&mut wanted.network, self.current);
+        wanted.host_access = crate::host_access::before(before, &wanted.host_access);
+        crate::host_access::forget_shims(&mut wanted.network, &wanted.host_access);
+        wanted
     }
-    network.routes = routes(current, before, &change.network, &change.affected);
-    if change.rules {
-        network.rules = rules(current, before, &change.network);
-    }
-    without_the_gone(&mut network, current);
-    let host_access = crate::host_access::before(before, &change.host_access);
-    Wanted { host_access, ..Wanted::back_to(network, change.affected.clone(), change.rules) }
 }
 
 fn without_the_gone(network: &mut Network, current: &Network) {
@@ -66,42 +100,4 @@ fn without_the_gone(network: &mut Network, current: &Network) {
             bond.primary.take_if(|primary| !names.contains(primary));
         }
     }
-}
-
-fn aged(link: &Link, passed: Duration) -> Link {
-    let mut link = link.clone();
-    let seconds = u32::try_from(passed.as_secs()).unwrap_or(u32::MAX);
-    link.addresses.retain_mut(|address| {
-        address.valid = address.valid.map(|valid| valid.saturating_sub(seconds));
-        address.preferred = address.preferred.map(|preferred| preferred.saturating_sub(seconds));
-        address.valid != Some(0)
-    });
-    link
-}
-
-fn routes(current: &Network, before: &Network, wanted: &Network, affected: &BTreeSet<String>) -> Vec<Route> {
-    let ours = |route: &Route| {
-        let by = |dev: &String| affected.contains(dev);
-        // A route by no interface, a blackhole, is ours when the change made it or took it away.
-        let by_none = route.dev.is_none() && route.hops.is_empty();
-        let changed = || before.routes.contains(route) != wanted.routes.contains(route);
-        route.dev.as_ref().is_some_and(by)
-            || route.hops.iter().any(|hop| by(&hop.dev))
-            || (by_none && changed())
-    };
-    merged(&current.routes, &before.routes, ours)
-}
-
-fn rules(current: &Network, before: &Network, wanted: &Network) -> Vec<Rule> {
-    let changed = |rule: &Rule| before.rules.contains(rule) != wanted.rules.contains(rule);
-    merged(&current.rules, &before.rules, changed)
-}
-
-/// What is ours of the past and what is not ours of now, in the order of the past, with what is new after it.
-fn merged<T: Clone + PartialEq>(current: &[T], before: &[T], ours: impl Fn(&T) -> bool) -> Vec<T> {
-    let mut all: Vec<T> =
-        before.iter().filter(|item| ours(item) || current.contains(item)).cloned().collect();
-    let new: Vec<T> = current.iter().filter(|item| !ours(item) && !all.contains(item)).cloned().collect();
-    all.extend(new);
-    all
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::pending::{Beginning, new_id};
-use super::{Entry, Fate, History, Keeper, Launcher, Machinery, Outcome, clock, durable, restored};
+use super::restore::Past;
+use super::{Entry, Fate, History, Keeper, Launcher, Machinery, Outcome, clock, durable};
 use crate::carried::Carried;
 use crate::files::Replaced;
-use crate::{Error, Network, Plan, Result, Wanted};
+use crate::{Error, Network, Plan, Result, State, Wanted};
 
 /// What it takes to undo a change and all later ones.
 #[derive(Clone, Debug)]
@@ -50,24 +51,24 @@ impl<M: Machinery> Keeper<M> {
         self.refuse_while_waiting()?;
         let (number, entry) = self.held(number)?;
         let before = self.machinery.read()?;
-        // Every change since then is taken back too: what any of them could touch.
-        let mut changed = entry.wanted.clone();
+        // Every change since then is taken back too: what any of them touched.
         let mut gives_back = entry.files.clone();
         let mut newest = entry.declared_after.clone();
-        for later in History::of(&self.places).entries()? {
-            let Ok(later_entry) = later.entry else { continue };
-            if later.number > number && later_entry.fate == Fate::Confirmed {
-                gives_back.extend(later_entry.files);
-                newest = later_entry.declared_after;
-                changed.affected.extend(later_entry.wanted.affected);
-                changed.network.routes.extend(later_entry.wanted.network.routes);
-                changed.network.rules.extend(later_entry.wanted.network.rules);
-                changed.rules |= later_entry.wanted.rules;
-                changed.host_access.extend(later_entry.wanted.host_access);
+        let mut later = Vec::new();
+        for numbered in History::of(&self.places).entries()? {
+            let Ok(mut change) = numbered.entry else { continue };
+            if numbered.number > number && change.fate == Fate::Confirmed {
+                gives_back.append(&mut change.files);
+                newest.clone_from(&change.declared_after);
+                later.push(change);
             }
         }
-        let wanted = restored(&before, &entry.before, &changed, entry.passed());
-        let plan = Plan::new(&before, &wanted)?;
+        let changes = std::iter::once(&entry).chain(&later).map(|change| (&change.before, &change.wanted));
+        let past =
+            Past { current: &before, changes: changes.collect(), passed: entry.passed(), is_half: false };
+        let wanted = past.wanted();
+        let mut plan = Plan::new(&before, &wanted)?;
+        plan.host_access(&before, &wanted, &State::default());
         let (what, declared_before) = (entry.what, entry.declared_before);
         let read_at = clock::since_boot();
         let by_hand = self.declared()?.filter(|text| newest.as_ref() != Some(text));

@@ -19,7 +19,8 @@ use std::net::IpAddr;
 use kernel::{Address, MacAddr, Neighbour, Rule};
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Link, Network, Result, Route, Wanted};
+use crate::host_access::{has_shim, shims};
+use crate::{Kind, Link, Network, Result, Route, State, Wanted};
 use model::Model;
 pub(crate) use words::words_of;
 
@@ -105,6 +106,16 @@ pub enum Step {
         /// Which.
         addresses: Vec<IpAddr>,
     },
+    /// Gives the containers on an interface access to the host, by a shim on it.
+    AddShim {
+        /// The interface.
+        parent: String,
+    },
+    /// Takes that access away.
+    RemoveShim {
+        /// The interface.
+        parent: String,
+    },
 }
 
 /// What to change of a link; what is `None` stays.
@@ -177,6 +188,17 @@ impl Plan {
         let before = exchange::give_away(links.before, current);
         let steps = [before, layer3.before, layer3.after, links.after].concat();
         Ok(Self { steps })
+    }
+
+    /// Adds what is done for containers beside the network: their shim goes first and comes last.
+    pub(crate) fn host_access(&mut self, current: &Network, wanted: &Wanted, declared: &State) {
+        for (parent, comes) in shims(current, wanted, declared) {
+            if comes {
+                self.steps.push(Step::AddShim { parent });
+            } else if has_shim(current, &parent) {
+                self.steps.insert(0, Step::RemoveShim { parent });
+            }
+        }
     }
 
     /// Whether there is nothing to do.

@@ -92,7 +92,10 @@ impl Model {
                     link.neighbours.retain(|other| other.address != neighbour.address);
                 }
             }
-            Step::SetSysctl { .. } | Step::Announce { .. } => {}
+            Step::SetSysctl { .. }
+            | Step::Announce { .. }
+            | Step::AddShim { .. }
+            | Step::RemoveShim { .. } => {}
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) enum Change {
 }
 
 /// `IP6_RT_PRIO_USER`: the metric of an IPv6 route that says none.
-const DEFAULT_METRIC_V6: u32 = 1024;
+pub(crate) const DEFAULT_METRIC_V6: u32 = 1024;
 
 /// The place for which routes compete.
 type Place = (Family, u32, Option<IpNet>, Option<IpNet>, u8, u32);

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use kernel::uapi::{
+    FR_ACT_BLACKHOLE, FR_ACT_PROHIBIT, FR_ACT_TO_TBL, FR_ACT_UNREACHABLE, RTN_BLACKHOLE, RTN_PROHIBIT,
+    RTN_UNREACHABLE,
+};
+
 use crate::{LinkChange, Plan, Route, Step};
 
 impl fmt::Display for Plan {
@@ -36,6 +41,8 @@ impl fmt::Display for Step {
                 write!(f, "delete neighbour {} of {dev}", neighbour.address)
             }
             Self::SetSysctl { path, value } => write!(f, "set {} to {value}", path.replace('/', ".")),
+            Self::AddShim { parent } => write!(f, "give the containers on {parent} access by a shim"),
+            Self::RemoveShim { parent } => write!(f, "take the shim of {parent} away"),
             Self::Announce { dev, addresses } => {
                 write!(f, "announce on {dev}:")?;
                 addresses.iter().try_for_each(|address| write!(f, " {address}"))
@@ -44,20 +51,31 @@ impl fmt::Display for Step {
     }
 }
 
+/// As ip(8) says it.
 pub(crate) fn words_of(rule: &kernel::Rule) -> String {
-    let mut text = String::new();
-    if let Some(priority) = rule.priority {
-        text.push_str(&format!("{priority}: "));
+    let all = || "all".to_owned();
+    let mut words = Vec::new();
+    words.extend(rule.priority.map(|priority| format!("{priority}:")));
+    words.extend(rule.invert.then(|| "not".to_owned()));
+    words.push(format!("from {}", rule.src.map_or_else(all, |src| src.to_string())));
+    words.extend(rule.dst.map(|dst| format!("to {dst}")));
+    words.extend((rule.tos != 0).then(|| format!("tos {:#x}", rule.tos)));
+    if rule.mark.is_some() || rule.mask.is_some() {
+        let mask = rule.mask.filter(|mask| *mask != u32::MAX).map(|mask| format!("/{mask:#x}"));
+        words.push(format!("fwmark {:#x}{}", rule.mark.unwrap_or(0), mask.unwrap_or_default()));
     }
-    match rule.src {
-        Some(src) => text.push_str(&format!("from {src}")),
-        None => text.push_str("from all"),
-    }
-    if let Some(dst) = rule.dst {
-        text.push_str(&format!(" to {dst}"));
-    }
-    text.push_str(&format!(" lookup {}", rule.table));
-    text
+    words.extend(rule.iif.as_ref().map(|iif| format!("iif {iif}")));
+    words.extend(rule.oif.as_ref().map(|oif| format!("oif {oif}")));
+    words.extend(rule.attributes.iter().map(|(kind, value)| format!("attribute {kind} {value:02x?}")));
+    words.push(match rule.action {
+        FR_ACT_TO_TBL => format!("lookup {}", rule.table),
+        FR_ACT_BLACKHOLE => "blackhole".to_owned(),
+        FR_ACT_UNREACHABLE => "unreachable".to_owned(),
+        FR_ACT_PROHIBIT => "prohibit".to_owned(),
+        action => format!("action {action}"),
+    });
+    words.extend(rule.suppress_prefix_len.map(|len| format!("suppress_prefixlength {len}")));
+    words.join(" ")
 }
 
 impl fmt::Display for LinkChange {
@@ -82,11 +100,37 @@ impl fmt::Display for LinkChange {
     }
 }
 
+/// As ip(8) says it, with all that two routes of one place may differ in.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.route)?;
+        let route = &self.route;
+        match route.kind {
+            RTN_BLACKHOLE => f.write_str("blackhole ")?,
+            RTN_UNREACHABLE => f.write_str("unreachable ")?,
+            RTN_PROHIBIT => f.write_str("prohibit ")?,
+            _ => {}
+        }
+        write!(f, "{route}")?;
         if let Some(dev) = &self.dev {
             write!(f, " dev {dev}")?;
+        }
+        if let Some(from) = route.from {
+            write!(f, " from {from}")?;
+        }
+        if route.tos != 0 {
+            write!(f, " tos {:#x}", route.tos)?;
+        }
+        if let Some(src) = route.src {
+            write!(f, " src {src}")?;
+        }
+        if let Some(metric) = route.priority.filter(|metric| *metric != crate::same::metric(self)) {
+            write!(f, " metric {metric}")?;
+        }
+        if let Some(mtu) = route.mtu {
+            write!(f, " mtu {mtu}")?;
+        }
+        if let Some(advmss) = route.advmss {
+            write!(f, " advmss {advmss}")?;
         }
         for hop in &self.hops {
             write!(f, " nexthop")?;
@@ -94,6 +138,9 @@ impl fmt::Display for Route {
                 write!(f, " via {via}")?;
             }
             write!(f, " dev {}", hop.dev)?;
+            if hop.hop.weight > 1 {
+                write!(f, " weight {}", hop.hop.weight)?;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What a declared state must be in itself, whatever the host has.
 
+mod routes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::uapi::{
@@ -52,6 +54,7 @@ impl State {
                 }
             }
         }
+        self.routes.config.iter_mut().for_each(super::RouteEntry::normalize);
         Ok(())
     }
 
@@ -81,66 +84,8 @@ impl State {
                 return Err(Error::key(format!("{}.controller", keys_of(&interface.name)), what));
             }
         }
-        for (at, route) in self.routes.config.iter().enumerate() {
-            let path = format!("routes.config[{at}]");
-            if route.state.is_some() {
-                continue;
-            }
-            let Some(destination) = route.destination else {
-                return Err(Error::key(
-                    path,
-                    "has no destination: say 0.0.0.0/0 or ::/0 for the default route",
-                ));
-            };
-            if destination != destination.trunc() {
-                let what = format!("{destination} has bits beyond its prefix: say {}", destination.trunc());
-                return Err(Error::key(format!("{path}.destination"), what));
-            }
-            if route.route_type.is_some() == route.next_hop_interface.is_some() {
-                let what = "needs next-hop-interface, or route-type for a route that leads nowhere; not both";
-                return Err(Error::key(path, what));
-            }
-            if route.route_type.is_some() && (route.next_hop_address.is_some() || route.source.is_some()) {
-                return Err(Error::key(
-                    path,
-                    "leads nowhere: it can have neither next-hop-address nor source",
-                ));
-            }
-            let v4 = destination.addr().is_ipv4();
-            if route.source.is_some_and(|source| source.is_ipv4() != v4)
-                || (!v4 && route.next_hop_address.is_some_and(|via| via.is_ipv4()))
-            {
-                return Err(Error::key(path, "mixes IPv4 and IPv6"));
-            }
-        }
-        for (at, rule) in self.route_rules.config.iter().enumerate() {
-            let path = format!("route-rules.config[{at}]");
-            let families: BTreeSet<bool> = [rule.ip_from, rule.ip_to]
-                .iter()
-                .flatten()
-                .map(|net| net.0.addr().is_ipv4())
-                .chain(rule.family.map(|family| family == super::routes::RuleFamily::Ipv4))
-                .collect();
-            if families.len() > 1 {
-                return Err(Error::key(path, "mixes IPv4 and IPv6"));
-            }
-            if rule.state.is_some() {
-                continue;
-            }
-            if families.is_empty() {
-                return Err(Error::key(path, "does not say its family: add family: ipv4 or ipv6"));
-            }
-            if rule.action.is_some() == rule.route_table.is_some() && rule.action.is_some() {
-                return Err(Error::key(path, "has both route-table and action; keep one"));
-            }
-            if rule.priority.is_none() {
-                return Err(Error::key(
-                    path,
-                    "has no priority: say one, 1 to 32765, so that it can be found again",
-                ));
-            }
-        }
-        Ok(())
+        self.check_routes()?;
+        self.check_rules()
     }
 }
 

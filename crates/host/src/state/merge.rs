@@ -13,6 +13,7 @@ pub(crate) use settle::{is_passthru, order};
 
 use super::interface::{Identifier, Interface, InterfaceType};
 use super::{State, keys_of};
+use crate::plan::can_be_made;
 use crate::{Error, Kind, Link, Network, Result, Wanted};
 
 /// The merge under work.
@@ -132,12 +133,10 @@ impl Merge<'_> {
     fn remove(&mut self, interface: &Interface) -> Result<()> {
         let name = &interface.name;
         let Some(link) = self.wanted.network.links.get_mut(name) else { return Ok(()) };
-        match link.kind {
+        let refuse = |what: String| Err(Error::key(format!("{}.state", keys_of(name)), what));
+        match &link.kind {
             Kind::Loopback => {
-                return Err(Error::key(
-                    format!("{}.state", keys_of(name)),
-                    "cannot be absent: it is the loopback",
-                ));
+                return refuse("cannot be absent: it is the loopback".to_owned());
             }
             Kind::Physical => {
                 *link = Link {
@@ -150,14 +149,18 @@ impl Merge<'_> {
                 };
                 self.without_routes(name);
             }
-            _ => self.delete(name),
+            _ => self.delete(name)?,
         }
         self.touch(name);
         Ok(())
     }
 
-    /// Takes a link out, releases its ports, and takes out what is on it.
-    fn delete(&mut self, name: &str) {
+    /// Takes a link out, releases its ports, and takes out what is on it: only what could be brought back.
+    fn delete(&mut self, name: &str) -> Result<()> {
+        if let Some(why) = self.wanted.network.links.get(name).and_then(cannot_come_back) {
+            let what = format!("cannot be absent: {why}, and could not bring it back; use ip link del");
+            return Err(Error::key(format!("{}.state", keys_of(name)), what));
+        }
         self.wanted.network.links.remove(name);
         self.touch(name);
         self.without_routes(name);
@@ -175,11 +178,17 @@ impl Merge<'_> {
         }
         released.iter().for_each(|port| self.touch(port));
         for child in on_it {
+            if let Some(why) = self.wanted.network.links.get(&child).and_then(cannot_come_back) {
+                let what =
+                    format!("cannot be absent: {child} on it would go too, and {why}; remove that first");
+                return Err(Error::key(format!("{}.state", keys_of(name)), what));
+            }
             if self.state.interface(&child).is_none_or(|child| !child.is_absent()) {
                 self.wanted.notes.push(format!("{child} goes with {name}, on which it is"));
             }
-            self.delete(&child);
+            self.delete(&child)?;
         }
+        Ok(())
     }
 
     /// Takes the routes by an interface out.
@@ -270,6 +279,18 @@ impl Merge<'_> {
             self.touch(bond);
         }
         Ok(())
+    }
+}
+
+/// Why a link would be lost for good.
+fn cannot_come_back(link: &Link) -> Option<String> {
+    match &link.kind {
+        _ if link.kind != Kind::Bridge && can_be_made(link) => None,
+        kind if stands_on_parent(kind) && link.parent.is_none() => {
+            Some("llano cannot reach its parent in another namespace".to_owned())
+        }
+        // Not even a bridge: llano makes a plain one at best.
+        kind => Some(format!("llano makes no {}", kind.name())),
     }
 }
 

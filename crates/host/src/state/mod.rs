@@ -4,6 +4,7 @@ mod bond;
 mod check;
 mod interface;
 mod keys;
+mod lent;
 mod merge;
 mod routes;
 mod show;
@@ -50,6 +51,25 @@ impl State {
     /// # Errors
     /// The key path, what is wrong there and what to do.
     pub fn parse(yaml: &str) -> Result<Self> {
+        let state = Self::read(yaml)?;
+        state.check()?;
+        Ok(state)
+    }
+
+    /// As [`State::parse`], of a file that was declared earlier, maybe to an older program: what cannot be brought up at
+    /// boot, or is not any more, is left out.
+    ///
+    /// # Errors
+    /// As [`State::parse`].
+    pub fn parse_kept(yaml: &str) -> Result<Self> {
+        let mut state = Self::read(yaml)?;
+        state.without_lent(None);
+        state.routes = state.routes.without_the_replaced();
+        state.check()?;
+        Ok(state)
+    }
+
+    fn read(yaml: &str) -> Result<Self> {
         if yaml.len() > LIMIT {
             return Err(Error::key("the file", "is longer than 1 MiB"));
         }
@@ -62,7 +82,6 @@ impl State {
         let mut state: Self =
             serde_yaml_ng::from_str(yaml).map_err(|error| Error::Yaml(error.to_string()))?;
         state.normalize()?;
-        state.check()?;
         Ok(state)
     }
 

@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use kernel::uapi::RT_TABLE_MAIN;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::values::Scalar;
+use crate::plan::routes::DEFAULT_METRIC_V6;
 
 /// `routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -155,6 +157,13 @@ impl Routes {
         self.config.is_empty()
     }
 
+    /// Without what a later entry takes the place of.
+    pub(super) fn without_the_replaced(&self) -> Self {
+        let mut routes = Self::default();
+        routes.overlay(self);
+        routes
+    }
+
     /// What is absent takes the earlier that it matches away and stays itself, so that it is still true later.
     pub(super) fn overlay(&mut self, newer: &Self) {
         for entry in &newer.config {
@@ -170,6 +179,28 @@ impl Routes {
 }
 
 impl RouteEntry {
+    fn is_v6(&self) -> bool {
+        self.destination.is_some_and(|to| to.addr().is_ipv6())
+    }
+
+    /// The metric by which the kernel knows it. Of IPv6 it takes 0 for none said.
+    fn metric(&self, said: Option<u32>) -> u32 {
+        if self.is_v6() {
+            said.filter(|metric| *metric != 0).unwrap_or(DEFAULT_METRIC_V6)
+        } else {
+            said.unwrap_or(0)
+        }
+    }
+
+    /// What the kernel does by itself is not said.
+    pub(super) fn normalize(&mut self) {
+        if self.state.is_none() {
+            let plain = self.metric(None);
+            self.metric = Some(self.metric(self.metric)).filter(|metric| *metric != plain);
+            self.table_id.take_if(|table| *table == RT_TABLE_MAIN);
+        }
+    }
+
     /// Whether what it says agrees with another entry.
     pub(super) fn matches(&self, other: &Self) -> bool {
         fn agrees<T: PartialEq>(pattern: &Option<T>, value: &Option<T>) -> bool {
@@ -178,19 +209,20 @@ impl RouteEntry {
         agrees(&self.destination, &other.destination)
             && agrees(&self.next_hop_interface, &other.next_hop_interface)
             && agrees(&self.next_hop_address, &other.next_hop_address)
-            && agrees(&self.metric, &other.metric)
-            && self.table_id.is_none_or(|table| table == other.table_id.unwrap_or(254))
+            && self.metric.is_none_or(|metric| other.metric(Some(metric)) == other.metric(other.metric))
+            && self.table_id.is_none_or(|table| table == other.table_id.unwrap_or(RT_TABLE_MAIN))
             && agrees(&self.source, &other.source)
+            && agrees(&self.mtu, &other.mtu)
             && agrees(&self.route_type, &other.route_type)
     }
 
     /// The kernel keeps one route to a destination with one metric in one table.
-    fn replaces(&self, old: &Self) -> bool {
+    pub(super) fn replaces(&self, old: &Self) -> bool {
         self.state.is_none()
             && old.state.is_none()
             && self.destination == old.destination
             && self.metric == old.metric
-            && self.table_id == old.table_id
+            && self.table_id.unwrap_or(RT_TABLE_MAIN) == old.table_id.unwrap_or(RT_TABLE_MAIN)
     }
 }
 
@@ -200,10 +232,15 @@ impl RouteRules {
         self.config.is_empty()
     }
 
+    /// As of routes: a pattern takes away what it matches, and goes when that is wanted again.
     pub(super) fn overlay(&mut self, newer: &Self) {
         for entry in &newer.config {
-            let plain = RuleEntry { state: None, ..entry.clone() };
-            self.config.retain(|old| RuleEntry { state: None, ..old.clone() } != plain);
+            self.config.retain(|old| match (entry.state, old.state) {
+                (Some(_), None) => !entry.matches(&old.rule()),
+                (None, Some(_)) => !old.matches(&entry.rule()),
+                (None, None) => old.rule() != entry.rule(),
+                (Some(_), Some(_)) => old != entry,
+            });
             self.config.push(entry.clone());
         }
     }

@@ -19,15 +19,15 @@ impl State {
             .routes
             .iter()
             .filter(|route| counts(route) && route.hops.is_empty() && route.route.tos == 0);
-        state.routes.config.extend(
-            routes
-                .filter(|route| matches!(route.route.kind, RTN_UNICAST | RTN_BLACKHOLE..=RTN_PROHIBIT))
-                .map(declared_route),
-        );
-        let rules = network
-            .rules
-            .iter()
-            .filter(|rule| rule.protocol != RTPROT_KERNEL && rule.attributes.is_empty() && rule.tos == 0);
+        let routes =
+            routes.filter(|route| matches!(route.route.kind, RTN_UNICAST | RTN_BLACKHOLE..=RTN_PROHIBIT));
+        for route in routes.map(declared_route) {
+            // Of several ways of one metric the kernel takes the first, and the language can say one.
+            if !state.routes.config.iter().any(|first| route.replaces(first)) {
+                state.routes.config.push(route);
+            }
+        }
+        let rules = network.rules.iter().filter(|rule| rule.protocol != RTPROT_KERNEL && has_words(rule));
         state.route_rules.config.extend(rules.map(rule));
         state
     }
@@ -147,6 +147,15 @@ fn ip(link: &Link, family: Declared) -> Ip {
         address: Some(list).filter(|list| !list.is_empty()),
         addr_gen_mode: None,
     }
+}
+
+/// Whether the language can say all of a rule: without a condition it would be of more packets.
+fn has_words(rule: &kernel::Rule) -> bool {
+    rule.oif.is_none()
+        && !rule.invert
+        && rule.tos == 0
+        && rule.attributes.is_empty()
+        && matches!(rule.action, FR_ACT_TO_TBL | FR_ACT_BLACKHOLE..=FR_ACT_PROHIBIT)
 }
 
 fn rule(rule: &kernel::Rule) -> RuleEntry {

@@ -429,3 +429,5 @@ route-rules: {{ config: [ {{ family: ipv4, iif: uplink, route-table: 100, priori
     let other = State::parse(&yaml("02:00:00:00:00:02")).unwrap().wanted(&network).unwrap_err();
     assert!(other.to_string().contains("is no interface's here"), "{other}");
 }
+
+mod routes;

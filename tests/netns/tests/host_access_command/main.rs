@@ -327,9 +327,15 @@ fn a_file_says_either_way() {
         let text = format!("interfaces: [ {{ name: eth0, llano: {{ host-access: {way} }} }} ]");
         site.file(&format!("{way}.yaml"), &text)
     };
-    site.ok(&["apply", &file("shim")]);
+    assert!(site.ok(&["apply", &file("shim"), "--dry-run"]).contains("would give the containers on eth0"));
+    assert!(site.ok(&["apply", &file("shim")]).contains("host access  + shim"));
     site.assert_reach();
     assert_eq!(site.status()[0]["by"], "shim");
+    assert!(site.ok(&["apply", &file("shim")]).contains("so already"));
+    assert!(site.ok(&["undo", "--dry-run"]).contains("would take the shim of eth0 away"));
+    site.ok(&["undo"]);
+    assert_eq!(site.both(), before);
+    site.ok(&["apply", &file("shim")]);
     site.ok(&["apply", &file("move")]);
     site.assert_reach();
     assert_eq!(site.status()[0]["by"], "neighbour");
@@ -340,7 +346,7 @@ fn a_file_says_either_way() {
     assert_eq!(site.status()[0]["by"], "none");
     site.assert_no_reach();
     assert_eq!(site.both(), before);
-    site.ok(&["undo", "1"]);
+    site.ok(&["undo", "2"]);
     assert_eq!(site.both(), before);
 }
 
@@ -363,6 +369,8 @@ fn the_shim_is_for_containers_that_came_without_and_is_never_heard() {
     assert_eq!(shim.lines().count(), 1, "{shim}");
     // Something that the capture must have, so that it is known to work.
     site.is_reachable("with a shim");
+    assert!(site.refused(&["access", "off", "eth0", "--confirm", "60"]).contains("leave --confirm out"));
+    assert_eq!(site.status()[0]["by"], "shim");
     let said = site.ok(&["access", "off", "eth0"]);
     assert!(said.contains("1 container"), "{said}");
     assert_eq!(site.both(), before);

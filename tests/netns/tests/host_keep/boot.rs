@@ -151,3 +151,18 @@ fn boot_after_a_pending_change() {
     site.settle("after the boot");
     assert_eq!(site.json(&["history"])[1]["state"], "rolled back: the host was started anew");
 }
+
+/// What `show` prints of an interface with a lease can be applied, and brought up when nobody has lent anything yet.
+#[test]
+fn a_lease_is_not_declared() {
+    let site = Site::new();
+    site.sh("ip addr add 10.4.0.1/24 dev eth0 valid_lft 3600 preferred_lft 3600; ip link set eth0 mtu 1400; ip route add 10.70.0.0/16 via 10.4.0.254");
+    std::fs::write(site.file("shown.yaml"), site.ok(&["show", "eth0"])).unwrap();
+    site.ok(&["apply", &site.file("shown.yaml")]);
+    let declared = site.declared().unwrap();
+    assert!(!declared.contains("dhcp") && !declared.contains("10.4.0"), "{declared}");
+    site.sh("ip addr flush dev eth0 scope global; ip link set eth0 mtu 1500");
+    site.ok(&["boot"]);
+    let now = site.sh("ip -o link show eth0; ip -o addr show eth0");
+    assert!(now.contains("mtu 1400") && now.contains("10.9.0.1/24") && !now.contains("10.4.0.1"), "{now}");
+}

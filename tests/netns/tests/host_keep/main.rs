@@ -6,5 +6,6 @@ mod boot;
 mod change;
 mod killed;
 mod owners;
+mod since;
 mod site;
 mod watchdog;

@@ -272,6 +272,48 @@ fn what_is_refused_says_why_and_leaves_nothing() {
     leaks.assert_clean();
 }
 
+/// `IFLA_LINK` of a VXLAN in another namespace than its link is its own number, which any link of the host may have.
+#[test]
+fn a_vxlan_hangs_on_its_link_across_namespaces() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let web = host.container("web").unwrap();
+    for words in [
+        "link add name vx0 index 77 netns web type vxlan id 7 remote 10.9.0.3 dev eth0 dstport 4789",
+        "link add decoy index 77 type bridge",
+    ] {
+        assert!(host.command("ip").unwrap().args(words.split(' ')).status().unwrap().success(), "{words}");
+    }
+    let tree: Value = serde_json::from_str(&ok(host, "link tree --output json")).unwrap();
+    let links = tree["links"].as_array().unwrap();
+    let named =
+        |name: &str| links.iter().find(|link| link["name"] == name).unwrap_or_else(|| panic!("{tree:#}"));
+    assert_eq!(named("vx0")["parent"]["index"], named("eth0")["index"], "{:#}", named("vx0"));
+    refused(host, "link del eth0", "would vanish with it");
+    ok(host, "link del decoy");
+    assert_eq!(link(web.net(), "vx0")["ifname"], "vx0");
+}
+
+/// The kernel deletes a primary address with its secondaries: what was not asked for stays.
+#[test]
+fn addresses_go_one_by_one() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let addresses = || {
+        let output =
+            host.command("ip").unwrap().args(["-4", "-o", "addr", "show", "dev", "mv0"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| line.split_ascii_whitespace().nth(3).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = "--address 10.5.0.1/24 --address 10.5.0.2/24 --address 10.5.0.3/24";
+    ok(host, &format!("link add mv0 --parent eth0 {all}"));
+    ok(host, "link set mv0 --delete-address 10.5.0.1/24 --delete-address 10.5.0.2/24");
+    assert_eq!(addresses(), ["10.5.0.3/24"]);
+    ok(host, "link set mv0 --address 10.5.0.4/24");
+    ok(host, "link set mv0 --delete-address 10.5.0.3/24 --address 10.5.0.9/24");
+    assert_eq!(addresses(), ["10.5.0.4/24", "10.5.0.9/24"]);
+}
+
 /// Set down, a link loses its routes, neighbours and IPv6 addresses: all of them are back.
 #[test]
 fn a_link_set_down_in_vain_has_its_routes_again() {
@@ -319,7 +361,9 @@ fn a_dry_run_does_nothing_and_its_ip_command_does_the_same() {
         "link add mv0 --parent eth1 --netns web --mode passthru --nopromisc --up",
         "link add mv0 --type veth --peer mv1 --peer-netns web --mac 02:00:00:00:09:52",
         "link add mv0 --type bridge --mac 02:00:00:00:09:53 --mtu 1300 --up",
+        "link add mv0 --parent p0 --parent-netns web --mac 02:00:00:00:09:54",
     ];
+    ok(host, "link add p0 --type bridge --netns web --mac 02:00:00:00:09:55");
     // Indices grow, generated link-local addresses follow MACs: both are of no interest.
     let facts = || {
         let mut all = links(host.net());

@@ -1,7 +1,9 @@
 //! The records against a network that is only a value, and files as a crash leaves them.
 
+mod declared;
 mod records;
 mod restore;
+mod since;
 
 use std::cell::RefCell;
 use std::path::Path;

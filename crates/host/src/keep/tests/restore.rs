@@ -32,7 +32,7 @@ fn routes_and_rules_of_others_stay_and_ours_come_back_in_their_order() {
         hops: Vec::new(),
         route: kernel::Route::to(net.parse().unwrap()),
     };
-    let rule = |table| kernel::Rule::new(kernel::Family::V4, table);
+    let rule = |table| kernel::Rule { priority: Some(table), ..kernel::Rule::new(kernel::Family::V4, table) };
     let mut before = network(OLD);
     before.routes =
         vec![route("eth0", "10.1.0.0/16"), route("eth1", "10.2.0.0/16"), route("eth0", "10.3.0.0/16")];

@@ -7,7 +7,7 @@ use super::Merge;
 use crate::plan::model::comes_with_address;
 use crate::same::{counts, metric};
 use crate::state::keys_of;
-use crate::state::routes::{RouteEntry, RouteType, RuleEntry, RuleFamily};
+use crate::state::routes::{Prefix, RouteEntry, RouteType, RuleEntry, RuleFamily};
 use crate::{Error, Result, Route};
 
 impl Merge<'_> {
@@ -168,10 +168,10 @@ impl Merge<'_> {
     pub(super) fn rules(&mut self) -> Result<()> {
         self.wanted.rules |= !self.state.route_rules.is_empty();
         for entry in self.state.route_rules.config.iter().filter(|entry| entry.state.is_some()) {
-            self.wanted.network.rules.retain(|rule| !rule_matches(entry, rule));
+            self.wanted.network.rules.retain(|rule| !entry.matches(rule));
         }
         for entry in self.state.route_rules.config.iter().filter(|entry| entry.state.is_none()) {
-            let rule = wanted_rule(entry);
+            let rule = entry.rule();
             let rules = &mut self.wanted.network.rules;
             if !rules.iter().any(|old| Rule { protocol: rule.protocol, ..old.clone() } == rule) {
                 // Among those of one priority the newest is the last.
@@ -235,48 +235,60 @@ fn wanted(entry: &RouteEntry) -> Option<Route> {
     Some(Route { dev, hops: Vec::new(), route })
 }
 
-fn wanted_rule(entry: &RuleEntry) -> Rule {
-    let v4 = match (entry.family, entry.ip_from.or(entry.ip_to)) {
-        (Some(family), _) => family == RuleFamily::Ipv4,
-        (None, net) => net.is_none_or(|net| net.0.addr().is_ipv4()),
-    };
-    let mut rule =
-        Rule::new(if v4 { Family::V4 } else { Family::V6 }, entry.route_table.unwrap_or(RT_TABLE_MAIN));
-    rule.src = entry.ip_from.map(|net| net.0).filter(|net| net.prefix_len() != 0);
-    rule.dst = entry.ip_to.map(|net| net.0).filter(|net| net.prefix_len() != 0);
-    rule.priority = entry.priority;
-    rule.mark = entry.fwmark;
-    rule.mask = entry.fwmask.or(entry.fwmark.map(|_| u32::MAX));
-    rule.iif.clone_from(&entry.iif);
-    rule.suppress_prefix_len = entry.suppress_prefix_length;
-    rule.protocol = RTPROT_STATIC;
-    rule.action = match entry.action {
-        None => FR_ACT_TO_TBL,
-        Some(RouteType::Blackhole) => FR_ACT_BLACKHOLE,
-        Some(RouteType::Unreachable) => FR_ACT_UNREACHABLE,
-        Some(RouteType::Prohibit) => FR_ACT_PROHIBIT,
-    };
-    if entry.action.is_some() {
-        rule.table = 0;
+impl RuleEntry {
+    /// The family that it says, or its nets do.
+    fn family(&self) -> Option<Family> {
+        let said = self.family.map(|family| if family == RuleFamily::Ipv4 { Family::V4 } else { Family::V6 });
+        said.or_else(|| self.ip_from.or(self.ip_to).map(|net| Family::of(net.0.addr())))
     }
-    rule
+
+    /// The kernel's rule for it.
+    pub(in crate::state) fn rule(&self) -> Rule {
+        let mut rule =
+            Rule::new(self.family().unwrap_or(Family::V4), self.route_table.unwrap_or(RT_TABLE_MAIN));
+        rule.src = self.ip_from.and_then(narrow);
+        rule.dst = self.ip_to.and_then(narrow);
+        rule.priority = self.priority;
+        // A mark of 0 is one that the mask alone says.
+        rule.mark = self.fwmark.filter(|mark| *mark != 0);
+        rule.mask = self.fwmask.or(rule.mark.map(|_| u32::MAX));
+        rule.iif.clone_from(&self.iif);
+        rule.suppress_prefix_len = self.suppress_prefix_length;
+        rule.protocol = RTPROT_STATIC;
+        rule.action = self.action.map_or(FR_ACT_TO_TBL, action);
+        if self.action.is_some() {
+            rule.table = 0;
+        }
+        rule
+    }
+
+    /// Whether what it says agrees with a rule.
+    pub(in crate::state) fn matches(&self, rule: &Rule) -> bool {
+        let mark = |mark: u32| rule.mark.unwrap_or(0) == mark;
+        self.family().is_none_or(|family| family == rule.family)
+            && self.ip_from.is_none_or(|net| narrow(net) == rule.src)
+            && self.ip_to.is_none_or(|net| narrow(net) == rule.dst)
+            && self.priority.is_none_or(|priority| rule.priority.unwrap_or(0) == priority)
+            && self.route_table.is_none_or(|table| table == rule.table)
+            && self.fwmark.is_none_or(mark)
+            && self.fwmask.is_none_or(|mask| rule.mask == Some(mask))
+            && self.iif.as_ref().is_none_or(|iif| rule.iif.as_ref() == Some(iif))
+            && self.action.is_none_or(|does| action(does) == rule.action)
+            && self.suppress_prefix_length.is_none_or(|len| rule.suppress_prefix_len == Some(len))
+            // The kernel's own three are never meant.
+            && (rule.protocol != RTPROT_KERNEL || self.priority.is_some())
+    }
 }
 
-fn rule_matches(entry: &RuleEntry, rule: &Rule) -> bool {
-    let family = |family| (family == RuleFamily::Ipv4) == (rule.family == Family::V4);
-    let action = |action: RouteType| {
-        wanted_rule(&RuleEntry { action: Some(action), ..RuleEntry::default() }).action == rule.action
-    };
-    entry.family.is_none_or(family)
-        && entry.ip_from.is_none_or(|net| Some(net.0) == rule.src)
-        && entry.ip_to.is_none_or(|net| Some(net.0) == rule.dst)
-        && entry.priority.is_none_or(|priority| rule.priority.unwrap_or(0) == priority)
-        && entry.route_table.is_none_or(|table| table == rule.table)
-        && entry.fwmark.is_none_or(|mark| rule.mark == Some(mark))
-        && entry.fwmask.is_none_or(|mask| rule.mask == Some(mask))
-        && entry.iif.as_ref().is_none_or(|iif| rule.iif.as_ref() == Some(iif))
-        && entry.action.is_none_or(action)
-        && entry.suppress_prefix_length.is_none_or(|len| rule.suppress_prefix_len == Some(len))
-        // The kernel's own three are never meant.
-        && (rule.protocol != RTPROT_KERNEL || entry.priority.is_some())
+/// A net as the kernel tells of it: none for all there is.
+fn narrow(net: Prefix) -> Option<ipnet::IpNet> {
+    Some(net.0.trunc()).filter(|net| net.prefix_len() != 0)
+}
+
+fn action(action: RouteType) -> u8 {
+    match action {
+        RouteType::Blackhole => FR_ACT_BLACKHOLE,
+        RouteType::Unreachable => FR_ACT_UNREACHABLE,
+        RouteType::Prohibit => FR_ACT_PROHIBIT,
+    }
 }
