@@ -22,18 +22,26 @@ impl Engine {
         if self.is_done(id) {
             return Ok(None);
         }
-        let config = self.config(request)?;
+        // Whatever keeps us from asking, the pod's end is not held up: what the primary has is found by its own collection.
+        let nobody = |error: &dyn std::fmt::Display| {
+            tracing::warn!(container = id, error = %error, "unknown container, and the primary plugin cannot be asked");
+            Ok(None)
+        };
+        let config = match self.config(request) {
+            Ok(config) => config,
+            Err(error) => return nobody(&error),
+        };
         let options = match config.options() {
             Ok(options) => options,
-            Err(error) => {
-                tracing::warn!(container = id, error = %error, "unknown container, and no primary plugin to ask");
-                return Ok(None);
-            }
+            Err(error) => return nobody(&error),
         };
         if !matches!(options.cluster, ClusterNetwork::Configuration(_)) {
             return Ok(None);
         }
-        let named = Caller::from_args(&env.args)?;
+        let named = match Caller::from_args(&env.args) {
+            Ok(named) => named,
+            Err(error) => return nobody(&error),
+        };
         let mut pod = api::Pod::default();
         if let Some(named) = &named {
             (pod.namespace, pod.name, pod.uid) = (&named.namespace, &named.name, &named.uid);
@@ -44,10 +52,7 @@ impl Engine {
         // Default networks are ours alone: only the first can have been made by another.
         let calls = match resolve(&pod, &sandbox, &options, &definitions) {
             Ok(plan) => plan.calls.into_iter().take(1).collect::<Vec<_>>(),
-            Err(error) => {
-                tracing::warn!(container = id, error = %error, "unknown container, and the primary plugin cannot be asked");
-                return Ok(None);
-            }
+            Err(error) => return nobody(&error),
         };
         let record = Pod {
             container_id: id.to_owned(),
