@@ -1,5 +1,4 @@
-//! The power is cut at random moments of moving the host's address onto a macvlan, and of undoing that. What a power cut
-//! loses is told in `power_cut.rs`.
+//! Moving the host's address onto a macvlan, and undoing that.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
