@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use rustix::io::Errno;
-use rustix::mount::UnmountFlags;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::error::{Error, Result};
@@ -46,8 +45,7 @@ fn make(dir: &Path, kinds: &[&str], enter: impl Fn() -> Result<()> + Sync) -> Re
             _ => break,
         }
         for kind in kinds {
-            // Not all of them have been bound.
-            let _ = rustix::mount::unmount(dir.join(kind), UnmountFlags::DETACH);
+            mounts::detach_all(&dir.join(kind))?;
         }
         result = make_on(Some(cpu), dir, kinds, &enter);
     }
