@@ -253,7 +253,6 @@ fn twice(
     let mut count = Count::default();
     let outcome = run(args, &mut count);
     let failed = outcome.as_deref().unwrap_or_default();
-    // A program that broke off has not told of all its tests.
     let all_known = failed.len() as u64 == count.failed;
     if !failed.is_empty() && failed.len() <= MOST_FLAKY && all_known {
         eprintln!("\nonce more, by themselves: {}", failed.join(", "));
@@ -278,21 +277,33 @@ fn counted(command: &mut Command, count: &mut Count) -> Result<Vec<String>> {
     eprintln!("$ {}", run::shown(command));
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let stdout = child.stdout.take().context("cargo has no standard output")?;
-    let mut failed = Vec::new();
+    let (mut failed, mut begun, mut ended) = (Vec::new(), 0, 0);
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line.context("cannot read what cargo prints")?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
         if let Some(more) = test_result(&line) {
             count.add(more);
+            ended += 1;
         }
+        begun += u64::from(begins(&line));
         failed.extend(failed_test(&line).map(str::to_owned));
     }
     let status: ExitStatus = child.wait().context("cannot wait for cargo")?;
+    // A program that broke off has told neither of all its tests nor how many there were.
+    if begun > ended {
+        bail!("`{}`: {} of {begun} test programs broke off: {status}", run::shown(command), begun - ended);
+    }
     if !status.success() && failed.is_empty() {
         bail!("`{}` failed: {status}", run::shown(command));
     }
     Ok(failed)
+}
+
+/// `running 5 tests`, as every Rust test program begins.
+fn begins(line: &str) -> bool {
+    let number = line.strip_prefix("running ").and_then(|rest| rest.split_once(" test"));
+    number.is_some_and(|(number, end)| number.parse::<u64>().is_ok() && (end.is_empty() || end == "s"))
 }
 
 /// `test NAME ... FAILED`.
@@ -406,6 +417,19 @@ mod tests {
         let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
         assert_eq!(test_result(line), Some(Count { passed: 5, failed: 2, ignored: 1, flaky: 0 }));
         assert_eq!(test_result("test result_of_parse ... ok"), None);
+        assert!(begins("running 1 test") && begins("running 30 tests") && begins("running 0 tests"));
+        assert!(!begins("running tests") && !begins("test running 1 test ... ok"));
+    }
+
+    #[test]
+    fn a_program_that_breaks_off_is_no_flaky_test() {
+        let counts = |script: &str| counted(Command::new("sh").args(["-c", script]), &mut Count::default());
+        let one =
+            "echo 'running 1 test'; echo 'test a ... FAILED'; echo 'test result: FAILED. 0 passed; 1 failed'";
+        assert_eq!(counts(&format!("{one}; exit 101")).expect("all is told"), ["a"]);
+        let two =
+            counts(&format!("{one}; echo 'running 7 tests'; exit 101")).expect_err("the second said nothing");
+        assert!(two.to_string().contains("1 of 2 test programs broke off"), "{two}");
     }
 
     #[test]

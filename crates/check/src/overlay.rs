@@ -76,24 +76,24 @@ impl Device<'_> {
         let name = &self.link.name;
         let mut findings = vec![stamp("overlay-link", self.outgoing()), stamp("overlay-mtu", self.size())];
         // Several MACs may be behind one address; it is told once.
-        let mut destinations: BTreeMap<IpAddr, Vec<String>> = BTreeMap::new();
-        let mut ports: BTreeMap<IpAddr, u16> = BTreeMap::new();
+        let mut destinations: BTreeMap<IpAddr, (u16, Vec<String>)> = BTreeMap::new();
         for entry in entries {
             if let Some(dst) = entry.dst.filter(|dst| !dst.is_unspecified() && !dst.is_multicast()) {
-                destinations.entry(dst).or_default().push(entry.mac.to_string());
-                ports.insert(dst, entry.port.unwrap_or(self.port()));
+                let (port, macs) = destinations.entry(dst).or_default();
+                *port = entry.port.unwrap_or(self.port());
+                macs.push(entry.mac.to_string());
             }
         }
         if destinations.is_empty() {
             findings.push(stamp("overlay-fdb", self.alone(peers)));
         }
         let mut reached = Vec::new();
-        for (dst, macs) in &destinations {
+        for (dst, (port, macs)) in &destinations {
             let finding = self.destination(*dst, peers).detail(format!("for {}", macs.join(", ")));
             let right = finding.status == crate::Status::Ok;
             findings.push(stamp("overlay-fdb", finding.of(format!("{name}/{dst}"))));
             if right {
-                reached.push(*dst);
+                reached.push((*dst, *port));
             }
         }
         // A group reaches every node that has joined it, without an entry.
@@ -108,14 +108,9 @@ impl Device<'_> {
         }
         // Side by side: a dead node takes seconds.
         std::thread::scope(|scope| {
-            let asked: Vec<_> = reached
-                .iter()
-                .map(|dst| {
-                    let port = ports.get(dst).copied().unwrap_or(self.port());
-                    scope.spawn(move || self.reach(*dst, port))
-                })
-                .collect();
-            for (dst, thread) in reached.iter().zip(asked) {
+            let ask = |(dst, port)| scope.spawn(move || self.reach(dst, port));
+            let asked: Vec<_> = reached.iter().copied().map(ask).collect();
+            for ((dst, _), thread) in reached.iter().zip(asked) {
                 let finding = thread.join().unwrap_or_else(|_| Finding::skip("could not be asked"));
                 findings.push(stamp("overlay-reach", finding.of(format!("{name}/{dst}"))));
             }

@@ -82,7 +82,7 @@ fn first(addresses: impl Iterator<Item = kernel::Address>) -> Vec<IpAddr> {
 }
 
 /// Whether the address means something on one link only.
-pub(super) fn is_link_local(address: IpAddr) -> bool {
+fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),

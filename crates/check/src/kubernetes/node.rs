@@ -57,9 +57,10 @@ impl Node {
 }
 
 fn running_kubelet() -> Option<Vec<String>> {
+    let own = fs::read_link("/proc/self/ns/net").ok();
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         // One with a network of its own, as kind's, makes a node of that and not of this host.
-        if fs::read_link(entry.path().join("ns/net")).ok() != fs::read_link("/proc/self/ns/net").ok() {
+        if fs::read_link(entry.path().join("ns/net")).ok() != own {
             continue;
         }
         let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };

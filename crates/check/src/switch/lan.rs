@@ -279,9 +279,14 @@ fn of_gateway(
 
 pub(crate) fn duplicates(context: &Context) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let topology = Topology::read().map_err(Error::Topology)?;
+    let mut read = None;
     for (network, plugin, master) in context.uses() {
         let (false, Some(link)) = (plugin.ranges.is_empty(), context.link(&master)) else { continue };
+        // Once, and not where no network has ranges.
+        let topology = match &mut read {
+            Some(topology) => topology,
+            none => none.insert(Topology::read().map_err(Error::Topology)?),
+        };
         let segment = Segment { master, vlan: plugin.vlan };
         let (targets, all) = next(context, plugin);
         let asked = if all {
@@ -289,7 +294,7 @@ pub(crate) fn duplicates(context: &Context) -> Result<Vec<Finding>> {
         } else {
             format!("the next {} addresses", targets.len())
         };
-        let here = segment.held_here(&topology, &targets);
+        let here = segment.held_here(topology, &targets);
         match segment.ask(context, link, &targets) {
             Ok(answers) => {
                 let of_others = of_answers(network, plugin, &segment.to_string(), &asked, answers);
