@@ -22,7 +22,7 @@ pub fn macvlan(namespace: &str, name: &str, role: Option<&str>, first: u8, last:
         "subnet": "10.61.0.0/24", "rangeStart": format!("10.61.0.{first}"), "rangeEnd": format!("10.61.0.{last}"),
         "gateway": "10.61.0.254",
     });
-    definition(
+    on_parent(
         namespace,
         name,
         role,
@@ -33,21 +33,26 @@ pub fn macvlan(namespace: &str, name: &str, role: Option<&str>, first: u8, last:
 
 /// A NetworkAttachmentDefinition of a macvlan on [`PARENT`] with a subnet that is one node's alone, so that nobody need probe.
 pub fn macvlan_of(name: &str, subnet: &str) -> String {
-    definition("default", name, None, false, &json!({"type": "host-local", "ranges": [[{"subnet": subnet}]]}))
+    on_parent("default", name, None, false, &json!({"type": "host-local", "ranges": [[{"subnet": subnet}]]}))
 }
 
-fn definition(namespace: &str, name: &str, role: Option<&str>, probe: bool, ipam: &Value) -> String {
-    let config = json!({
-        "cniVersion": "1.0.0", "name": name, "type": "macvlan", "master": PARENT, "mode": "bridge", "probe": probe,
-        "ipam": ipam,
-    });
+/// A NetworkAttachmentDefinition; without a configuration the nodes have it on disk, by its name.
+pub fn definition(namespace: &str, name: &str, role: Option<&str>, config: Option<&Value>) -> String {
     let labels = role.map(|role| json!({"llano.dev/role": role}));
     json!({
         "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
         "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "spec": {"config": config.to_string()},
+        "spec": config.map_or(json!({}), |config| json!({"config": config.to_string()})),
     })
     .to_string()
+}
+
+fn on_parent(namespace: &str, name: &str, role: Option<&str>, probe: bool, ipam: &Value) -> String {
+    let config = json!({
+        "cniVersion": "1.0.0", "name": name, "type": "macvlan", "master": PARENT, "mode": "bridge", "probe": probe,
+        "ipam": ipam,
+    });
+    definition(namespace, name, role, Some(&config))
 }
 
 /// A pod of the test image on that node, with these annotations and an HTTP readiness probe.
@@ -68,10 +73,19 @@ pub fn pod(name: &str, node: &str, annotations: &[(&str, &str)]) -> String {
     .to_string()
 }
 
+/// That pod, reached by the node's port as well.
+pub fn with_host_port(pod: &str, port: u16) -> String {
+    let mut pod: Value = serde_json::from_str(pod).unwrap();
+    pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080, "hostPort": port}]);
+    pod.to_string()
+}
+
 /// A Deployment of so many pods as [`pod`] makes, all on one node. Their probes are rare: hundreds share the machine.
 pub fn replicas(name: &str, node: &str, count: u32, annotations: &[(&str, &str)]) -> String {
     let mut pod: Value = serde_json::from_str(&pod(name, node, annotations)).unwrap();
     pod["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] = json!(5);
+    // Nobody reads it: a volume and a token less for each pod, which a kubelet that just started waits for.
+    pod["spec"]["automountServiceAccountToken"] = json!(false);
     let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
@@ -105,19 +119,30 @@ pub fn interfaces(cluster: &Cluster, pod: &str) -> Vec<Interface> {
     let text =
         cluster.kubectl_output(["get", "pod", pod, "-o", "json"]).unwrap_or_else(|error| panic!("{error}"));
     let pod: Value = serde_json::from_str(&text).unwrap();
-    let status =
-        pod["metadata"]["annotations"][STATUS].as_str().unwrap_or_else(|| panic!("no status: {pod:#}"));
+    status_of(&pod).unwrap_or_else(|| panic!("no status: {pod:#}"))
+}
+
+/// The interfaces of all pods with the label `app=APP`, as their status annotations have them.
+///
+/// # Errors
+/// When the API server does not answer.
+pub fn interfaces_of(cluster: &Cluster, app: &str) -> cluster::Result<Vec<Interface>> {
+    let text = cluster.kubectl_output(["get", "pods", "-l", &format!("app={app}"), "-o", "json"])?;
+    let list: Value = serde_json::from_str(&text).unwrap();
+    Ok(list["items"].as_array().unwrap().iter().filter_map(status_of).flatten().collect())
+}
+
+fn status_of(pod: &Value) -> Option<Vec<Interface>> {
+    let status = pod["metadata"]["annotations"][STATUS].as_str()?;
     let status: Vec<Value> = serde_json::from_str(status).unwrap_or_else(|error| panic!("{status}: {error}"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    status
-        .iter()
-        .map(|one| Interface {
-            network: text(&one["name"]),
-            name: text(&one["interface"]),
-            address: text(&one["ips"][0]),
-            first: one["default"] == true,
-        })
-        .collect()
+    let of = |one: &Value| Interface {
+        network: text(&one["name"]),
+        name: text(&one["interface"]),
+        address: text(&one["ips"][0]),
+        first: one["default"] == true,
+    };
+    Some(status.iter().map(of).collect())
 }
 
 /// The addresses that host-local has given out on a node for these networks: `NETWORK/ADDRESS`.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cluster::{Cluster, ClusterSpec, Component};
-use cluster_tests::networks::{Footprint, NETWORKS, leases, macvlan_of, replicas};
+use cluster_tests::networks::{Footprint, NETWORKS, interfaces_of, leases, macvlan_of, replicas};
 use cluster_tests::{agent, on, run};
 
 /// Pods of each node, unless the environment says another number: a busy machine takes its time for each.
@@ -15,27 +15,48 @@ const PODS: u32 = 100;
 const PODS_VARIABLE: &str = "LLANO_STORM_PODS";
 /// A pod's start or end on two cores, times the number of pods.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// Between two looks: hundreds of pods share the machine with whoever looks.
+const GRAIN: Duration = Duration::from_secs(1);
 const NODES: [&str; 2] = ["node1", "node2"];
 /// Agents killed in a storm.
 const KILLS: usize = 50;
-/// How long the API server is away.
+/// How long the API server is away, each time.
 const OUTAGE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     run(
         ClusterSpec::default(),
         &[
-            ("a_hundred_pods_on_each_node_with_one_macvlan", one),
-            ("a_hundred_pods_on_each_node_with_three_macvlans", three),
-            ("agents_are_killed_while_pods_come_and_go", agents_killed),
-            ("containerd_kubelet_and_api_server_die_while_pods_come_and_go", others_killed),
+            ("pods_with_one_macvlan_while_containerd_kubelet_and_the_api_server_die", others_killed),
+            ("pods_with_three_macvlans_while_agents_are_killed_fifty_times", agents_killed),
         ],
     )
 }
 
-fn pods() -> u32 {
+fn pods() -> usize {
     let set = std::env::var(PODS_VARIABLE).ok();
-    set.map_or(PODS, |text| text.parse().unwrap_or_else(|error| panic!("{PODS_VARIABLE}: {text}: {error}")))
+    let number =
+        |text: String| text.parse().unwrap_or_else(|error| panic!("{PODS_VARIABLE}: {text}: {error}"));
+    set.map_or(PODS, number) as usize
+}
+
+/// Looks again and again; also when looking fails, as it does while the API server is away.
+fn wait<T>(what: &str, mut look: impl FnMut() -> cluster::Result<Option<T>>) -> cluster::Result<T> {
+    Cluster::wait(what, PATIENCE, || {
+        let found = look();
+        if !matches!(found, Ok(Some(_))) {
+            std::thread::sleep(GRAIN);
+        }
+        found
+    })
+}
+
+fn until<T>(what: &str, look: impl FnMut() -> cluster::Result<Option<T>>) -> T {
+    wait(what, look).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn kubectl(cluster: &Cluster, args: &[&str]) -> String {
+    until(&format!("kubectl {}", args.join(" ")), || cluster.kubectl_output(args).map(Some))
 }
 
 fn ready(cluster: &Cluster) -> Vec<Footprint> {
@@ -46,129 +67,161 @@ fn ready(cluster: &Cluster) -> Vec<Footprint> {
     NODES.iter().map(|node| Footprint::of(cluster, node)).collect()
 }
 
+/// The addresses that are given out on a node for the storm's pods.
+fn given(cluster: &Cluster, node: &str) -> Vec<String> {
+    let all = leases(cluster, node);
+    let of_node = all.iter().filter_map(|lease| lease.strip_prefix(node)?.strip_prefix('/'));
+    of_node.map(str::to_owned).collect()
+}
+
+/// Waits until so many addresses are given out, or as few, on both nodes together. False when `over` comes first.
+fn given_out(cluster: &Cluster, enough: impl Fn(usize) -> bool, over: &AtomicBool) -> bool {
+    let all = || NODES.iter().map(|node| given(cluster, node).len()).sum();
+    until("the number of addresses", || {
+        if over.load(Ordering::Relaxed) {
+            return Ok(Some(false));
+        }
+        Ok(enough(all()).then_some(true))
+    })
+}
+
 fn create(cluster: &Cluster, networks: usize) {
+    let started = Instant::now();
     for node in NODES {
         let annotation = vec![node; networks].join(",");
-        cluster.apply(&replicas(node, node, pods(), &[(NETWORKS, &annotation)])).unwrap();
+        let deployment = replicas(node, node, u32::try_from(pods()).unwrap(), &[(NETWORKS, &annotation)]);
+        until("the deployment", || cluster.apply(&deployment).map(Some));
     }
-}
-
-fn all_ready(cluster: &Cluster, networks: usize) {
     for node in NODES {
         let (name, timeout) = (format!("deployment/{node}"), format!("--timeout={}s", PATIENCE.as_secs()));
-        cluster
-            .kubectl_output(["rollout", "status", &name, &timeout])
-            .unwrap_or_else(|error| panic!("{error}"));
-        let expected = pods() as usize * networks;
+        kubectl(cluster, &["rollout", "status", &name, &timeout]);
         // What a failed attempt had is given back a moment after the pod is ready at last.
+        let (mut promised, mut given_out) = (Vec::new(), Vec::new());
         let settled = || {
-            let of_node = leases(cluster, node).iter().filter(|lease| lease.starts_with(node)).count();
-            Ok((of_node == expected).then_some(()))
+            (promised, given_out) = (promises(cluster, node)?, given(cluster, node));
+            Ok((promised.len() == pods() * networks && given_out == promised).then_some(()))
         };
-        Cluster::wait(&format!("{expected} addresses on {node}"), PATIENCE, settled)
-            .unwrap_or_else(|error| panic!("{error}: {}", leases(cluster, node).len()));
+        wait(&format!("the pods of {node} to have what is given out"), settled)
+            .unwrap_or_else(|error| panic!("{error}: they have {promised:?}, given out are {given_out:?}"));
     }
-}
-
-fn delete(cluster: &Cluster) {
-    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-    let args = ["delete", "deployment", NODES[0], NODES[1], "--cascade=foreground", &timeout];
-    cluster.kubectl_output(args).unwrap_or_else(|error| panic!("{error}"));
-}
-
-/// Kernel, lease directories and the agents' stores are as they were.
-fn nothing_left(cluster: &Cluster, before: &[Footprint]) {
-    for (node, before) in NODES.iter().zip(before) {
-        let clean = || Ok((Footprint::of(cluster, node) == *before).then_some(()));
-        Cluster::wait(&format!("{node} as before"), PATIENCE, clean).unwrap_or_else(|error| {
-            panic!("{error}: {:#?} instead of {before:#?}", Footprint::of(cluster, node))
-        });
-        let empty = || Ok(agent::attachments(cluster, node).filter(|count| *count == 0));
-        Cluster::wait(&format!("the store of {node} empty"), PATIENCE, empty)
-            .unwrap_or_else(|error| panic!("{error}"));
-    }
-}
-
-fn round(cluster: &Cluster, networks: usize) {
-    let before = ready(cluster);
-    let started = Instant::now();
-    create(cluster, networks);
-    all_ready(cluster, networks);
     println!(
         "{} pods on each node with {networks} macvlans: ready in {:.0} s",
         pods(),
         started.elapsed().as_secs_f64()
     );
+}
+
+/// The addresses that the pods of a node have on its network by their status annotation.
+fn promises(cluster: &Cluster, node: &str) -> cluster::Result<Vec<String>> {
+    let mut all: Vec<String> = interfaces_of(cluster, node)?
+        .into_iter()
+        .filter(|interface| interface.network.ends_with(node))
+        .map(|interface| interface.address)
+        .collect();
+    all.sort();
+    Ok(all)
+}
+
+/// Deletes all, until kernel, lease directories and the agents' stores are as they were.
+fn delete(cluster: &Cluster, before: &[Footprint]) {
     let started = Instant::now();
-    delete(cluster);
-    nothing_left(cluster, &before);
+    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+    let args =
+        ["delete", "deployment", NODES[0], NODES[1], "--cascade=foreground", "--ignore-not-found", &timeout];
+    kubectl(cluster, &args);
+    for (node, before) in NODES.iter().zip(before) {
+        let mut now = None;
+        let clean = || {
+            now = Some(Footprint::of(cluster, node));
+            Ok((now.as_ref() == Some(before)).then_some(()))
+        };
+        wait(&format!("{node} as before"), clean)
+            .unwrap_or_else(|error| panic!("{error}: {now:#?} instead of {before:#?}"));
+        let empty = || Ok(agent::attachments(cluster, node).filter(|count| *count == 0));
+        until(&format!("the store of {node} empty"), empty);
+    }
     println!("gone in {:.0} s", started.elapsed().as_secs_f64());
 }
 
-fn one(cluster: &mut Cluster) {
-    round(cluster, 1);
-}
-
-fn three(cluster: &mut Cluster) {
-    round(cluster, 3);
-}
-
-/// Does `chaos` on a thread of its own while pods are made and deleted.
-fn while_pods_come_and_go(cluster: &Cluster, chaos: impl Fn(&AtomicBool) + Send + Sync) {
-    let before = ready(cluster);
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let chaos = scope.spawn(|| chaos(&over));
-        create(cluster, 3);
-        all_ready(cluster, 3);
-        delete(cluster);
-        over.store(true, Ordering::Relaxed);
-        chaos.join().expect("the chaos has an end");
-    });
-    agent::ensure(cluster);
-    nothing_left(cluster, &before);
-}
-
+/// A thread that kills agents at random moments until it has killed enough, while pods come and go in waves.
 fn agents_killed(cluster: &mut Cluster) {
     let cluster = &*cluster;
-    while_pods_come_and_go(cluster, |over| {
-        let mut random = Random(0x5eed);
-        let mut kills = 0;
-        while kills < KILLS && !over.load(Ordering::Relaxed) {
-            // The moment is what is varied here; nothing waits for it.
-            std::thread::sleep(Duration::from_millis(100 + random.below(2000)));
-            let node = if random.below(2) == 0 { NODES[0] } else { NODES[1] };
-            agent::kill(cluster, node);
-            agent::spawn(cluster, node);
-            kills += 1;
+    let before = ready(cluster);
+    std::thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let mut random = Random(0x5eed);
+            for _ in 0..KILLS {
+                // The moment is what is varied here; nothing waits for it.
+                std::thread::sleep(Duration::from_millis(100 + random.below(2000)));
+                let node = if random.below(2) == 0 { NODES[0] } else { NODES[1] };
+                agent::kill(cluster, node);
+                agent::spawn(cluster, node);
+            }
+        });
+        let mut waves = 0;
+        while waves == 0 || !killer.is_finished() {
+            create(cluster, 3);
+            delete(cluster, &before);
+            waves += 1;
         }
-        println!("agents killed {kills} times");
+        killer.join().expect("every agent that is killed was there");
+        println!("agents killed {KILLS} times in {waves} waves of pods");
     });
 }
 
 fn others_killed(cluster: &mut Cluster) {
     let cluster = &*cluster;
-    while_pods_come_and_go(cluster, |_| {
-        let again = |component: &Component| {
-            cluster.kill(component).unwrap();
-            cluster.start(component).unwrap();
-        };
-        for node in NODES {
-            std::thread::sleep(Duration::from_secs(3));
-            again(&Component::Containerd(node.to_owned()));
-            let kubelet = Component::Kubelet(node.to_owned());
-            cluster.kill(&kubelet).unwrap();
-            // It ends when containerd is not ready yet; on a machine systemd starts it again, here this does.
-            let healthy = || {
-                let _ = cluster.start(&kubelet);
-                Ok(on(cluster, node, &["curl", "-sf", "http://127.0.0.1:10248/healthz"]).ok())
-            };
-            Cluster::wait(&format!("the kubelet of {node}"), PATIENCE, healthy).unwrap();
-        }
-        cluster.kill(&Component::ApiServer).unwrap();
-        std::thread::sleep(OUTAGE);
-        cluster.start(&Component::ApiServer).unwrap();
+    let before = ready(cluster);
+    let (all, made) = (2 * pods(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for (node, part) in NODES.iter().zip([8, 4]) {
+                assert!(given_out(cluster, |count| count >= all / part, &made), "{node} died too late");
+                runtime_dies(cluster, node);
+            }
+            assert!(given_out(cluster, |count| count >= all / 2, &made), "the API server was away too late");
+            api_server_away(cluster);
+        });
+        create(cluster, 1);
+        made.store(true, Ordering::Relaxed);
     });
+    let gone = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(
+                given_out(cluster, |count| count <= all - all / 8, &gone),
+                "the API server was away too late"
+            );
+            api_server_away(cluster);
+            for node in NODES {
+                runtime_dies(cluster, node);
+            }
+        });
+        delete(cluster, &before);
+        gone.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A node's containerd and kubelet are killed and start again.
+fn runtime_dies(cluster: &Cluster, node: &str) {
+    let containerd = Component::Containerd(node.to_owned());
+    let kubelet = Component::Kubelet(node.to_owned());
+    cluster.kill(&containerd).unwrap();
+    cluster.kill(&kubelet).unwrap();
+    cluster.start(&containerd).unwrap();
+    // It ends when containerd is not ready yet; on a machine systemd starts it again, here this does.
+    until(&format!("the kubelet of {node}"), || {
+        let _ = cluster.start(&kubelet);
+        Ok(on(cluster, node, &["curl", "-sf", "http://127.0.0.1:10248/healthz"]).ok())
+    });
+    println!("containerd and kubelet of {node} died");
+}
+
+fn api_server_away(cluster: &Cluster) {
+    cluster.kill(&Component::ApiServer).unwrap();
+    std::thread::sleep(OUTAGE);
+    cluster.start(&Component::ApiServer).unwrap();
+    println!("the API server was away for {} s", OUTAGE.as_secs());
 }
 
 /// A small generator of numbers that are the same in every run (xorshift).
