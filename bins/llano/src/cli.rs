@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Install(crate::install::Install),
     /// Give this node back as it was; running pods keep running
     Uninstall(crate::install::Uninstall),
-    /// How Llano stands on this node, and what to do about what is wrong
+    /// How Llano stands on this node or the cluster, and what to do about what is wrong
     Status(crate::install::StatusCommand),
     /// Print a shell's completion script
     #[command(after_help = "\

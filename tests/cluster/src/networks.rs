@@ -193,4 +193,14 @@ impl Footprint {
         links.retain(|link| link != "cni0");
         Footprint { links, namespaces: lines(&["ls", "/run/netns"]), leases: leases(cluster, node), routes }
     }
+
+    /// Without namespaces that hold nothing. A containerd that was killed while it made a sandbox, or ended one, knows nothing
+    /// of it when it is back: containerd 1.6 leaves the namespace, or its file, for ever. What was in it must be gone.
+    #[must_use]
+    pub fn without_empty_namespaces(mut self, cluster: &Cluster, node: &str) -> Footprint {
+        // A file that is no namespace any more is refused, and holds nothing either.
+        const HOLDS: &str = "nsenter --net=/run/netns/$0 ip -br link show 2>/dev/null | grep -v '^lo '";
+        self.namespaces.retain(|name| on(cluster, node, &["sh", "-c", HOLDS, name]).is_ok());
+        self
+    }
 }

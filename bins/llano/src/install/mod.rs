@@ -1,6 +1,7 @@
-//! `llano install`, `uninstall` and `status`: this node.
+//! `llano install`, `uninstall` and `status`: this node; `status` also of the cluster.
 
 mod finish;
+mod overview;
 mod put;
 mod status;
 mod take;

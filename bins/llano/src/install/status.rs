@@ -1,27 +1,35 @@
-//! `llano status`: this node.
+//! `llano status`: this node, or with a kubeconfig the cluster.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::install::{FileState, Status};
 use serde_json::json;
 
-use super::Where;
+use super::{Where, overview};
 use crate::output::{Colour, Out, Text, head};
 
-/// How Llano stands on this node, and what to do about what is wrong.
+/// How Llano stands on this node, or on the cluster, and what to do about what is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   llano status
   llano status --output json | jq .problems
+  llano status --kubeconfig ~/.kube/config      nodes and agents, pods with networks, definitions
 
 Exit codes: 0 all well, 1 not installed or something is wrong.")]
 pub(crate) struct StatusCommand {
+    /// The cluster instead of this node. It must be allowed to list nodes, pods, events and definitions
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["root", "cni_bin_dir", "cni_conf_dir"])]
+    kubeconfig: Option<PathBuf>,
     #[command(flatten)]
     place: Where,
 }
 
 pub(crate) fn status(args: &StatusCommand, out: &mut Out) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &args.kubeconfig {
+        return overview::print(file, out);
+    }
     let places = args.place.places();
     let mut status = Status::read(&places)?;
     let socket = places.root().join("run/llano/agent.sock");

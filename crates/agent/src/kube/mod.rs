@@ -7,6 +7,7 @@ mod client;
 mod events;
 mod kinds;
 mod object;
+mod overview;
 mod queue;
 mod status;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use api::{Event, Nad, NetworkRef};
 
 pub use client::Access;
+pub use overview::{AgentSummary, DefinitionSummary, NodeSummary, Overview, RefusedPod};
 pub use queue::EventLimits;
 pub use view::Change;
 pub use watch::Backoff;

@@ -130,11 +130,19 @@ impl Health {
     }
 }
 
+/// A page of a list.
 #[derive(Deserialize)]
-struct List<K> {
+pub(super) struct List<K> {
     metadata: ListMetadata,
     #[serde(bound(deserialize = "K: DeserializeOwned"))]
-    items: Vec<K>,
+    pub(super) items: Vec<K>,
+}
+
+impl<K> List<K> {
+    /// What the next page is asked for with.
+    pub(super) fn next(&mut self) -> Option<String> {
+        self.metadata.next.take().filter(|token| !token.is_empty())
+    }
 }
 
 #[derive(Deserialize)]
@@ -217,18 +225,16 @@ async fn list<K: Kind>(client: &Client, kind: &K, health: &Health) -> Result<Str
         params.field_selector = kind.fields();
         params.continue_token = next.take();
         let asked = request.list(&params).map_err(Error::BuildRequest)?;
-        let page: List<K::Object> = within(LIST, client.request(asked)).await?;
+        let mut page: List<K::Object> = within(LIST, client.request(asked)).await?;
         health.hear();
+        next = page.next();
         names.extend(page.items.into_iter().filter_map(|object| kind.applied(object)));
-        match page.metadata.next.filter(|token| !token.is_empty()) {
-            Some(token) => next = Some(token),
-            None => {
-                kind.listed(&names);
-                health.lists.fetch_add(1, Ordering::Relaxed);
-                health.listed.store(true, Ordering::Relaxed);
-                tracing::debug!(watch = K::LABEL, objects = names.len(), "listed");
-                return Ok(page.metadata.resource_version);
-            }
+        if next.is_none() {
+            kind.listed(&names);
+            health.lists.fetch_add(1, Ordering::Relaxed);
+            health.listed.store(true, Ordering::Relaxed);
+            tracing::debug!(watch = K::LABEL, objects = names.len(), "listed");
+            return Ok(page.metadata.resource_version);
         }
     }
 }
