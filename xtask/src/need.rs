@@ -40,10 +40,15 @@ const PACKAGES: &[Apt] = {
         apt_row(
             "iproute2",
             "ip",
-            &[Demo, Netns, Conformance, Bench],
+            &[Demo, Netns, Conformance, Bench, Cluster],
             "ip: what tests compare our netlink with",
         ),
-        apt_row("iputils-ping", "ping", &[Demo, Netns, Conformance], "ping: the connectivity matrix"),
+        apt_row(
+            "iputils-ping",
+            "ping",
+            &[Demo, Netns, Conformance, Cluster],
+            "ping: the connectivity matrix",
+        ),
         apt_row("strace", "strace", &[Netns, Bench], "kills the plugin at every system call; counts calls"),
         apt_row("tcpdump", "tcpdump", &[Netns], "captures on the lab's LAN"),
         apt_row("dnsmasq-base", "dnsmasq", &[Netns], "a DHCP server to test against"),
@@ -85,6 +90,7 @@ const PACKAGES: &[Apt] = {
         apt_row("etcd-client", "etcdctl", &[Cluster], "looks into the cluster's store"),
         apt_row("nftables", "nft", &[Cluster], "kube-proxy's and flannel's rules"),
         apt_row("conntrack", "conntrack", &[Cluster], "kube-proxy forgets ended connections with it"),
+        apt_row("curl", "curl", &[Cluster], "asks agents and kubelets how they are"),
         apt_row("g++", "g++", &[Fuzz], "compiles libFuzzer"),
     ]
 };

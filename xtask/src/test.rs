@@ -28,22 +28,15 @@ pub(crate) enum Tier {
     Fuzz,
     /// QEMU: what needs kernel modules or a reboot
     Vm,
-    /// Root: etcd, Kubernetes, kubelets and containerd, nodes as namespaces. Only when named
+    /// Root: etcd, Kubernetes, kubelets and containerd, nodes as namespaces
     Cluster,
-}
-
-impl Tier {
-    /// Whether it is run when none is named. The cluster tier is young, and builds Kubernetes first.
-    fn by_default(self) -> bool {
-        self != Tier::Cluster
-    }
 }
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask test                       all tiers but cluster
-  cargo xtask test cluster               that one: two nodes of a real Kubernetes, with containerd 1 and 2
+  cargo xtask test                       all tiers
+  cargo xtask test cluster               one: two nodes of a real Kubernetes, with containerd 1 and 2; it builds them first
   cargo xtask test unit netns            two of them
   cargo xtask test --without vm          all but one
   cargo xtask test netns -- two_hosts    the tests of a tier whose name contains `two_hosts`
@@ -52,7 +45,7 @@ A tier that cannot run here fails; leave it out by name if you mean to. Where th
 one or two tests that fail are run once more by themselves; those that pass then are counted as passed and named as flaky.
 The last line is `N passed, M failed`.")]
 pub(crate) struct Args {
-    /// The tiers to run; none means all but cluster
+    /// The tiers to run; none means all
     #[arg(value_name = "TIER")]
     tiers: Vec<Tier>,
     /// Leave these out
@@ -99,7 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .iter()
         .copied()
         .filter(|tier| match args.tiers.as_slice() {
-            [] => tier.by_default(),
+            [] => true,
             named => named.contains(tier),
         })
         .filter(|tier| !args.without.contains(tier))

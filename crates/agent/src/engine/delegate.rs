@@ -72,7 +72,7 @@ impl Delegate for World {
 
 fn dispatch(plugin: &dyn Plugin, request: &Request) -> cni::Result<Option<CniResult>> {
     match request.env.verb {
-        Verb::Add => plugin.add(request).map(Some),
+        Verb::Add => plugin.add(request).and_then(|result| said(&result, request.version)).map(Some),
         Verb::Del => plugin.del(request).map(|()| None),
         Verb::Check => plugin.check(request).map(|()| None),
         Verb::Status => plugin.status(request).map(|()| None),
@@ -81,10 +81,31 @@ fn dispatch(plugin: &dyn Plugin, request: &Request) -> cni::Result<Option<CniRes
     }
 }
 
+/// The result as it would have come from a process: with what the configuration's version can say, and no more.
+fn said(result: &CniResult, version: Version) -> cni::Result<CniResult> {
+    CniResult::parse(&result.to_json(version)?, version)
+}
+
 /// Whether everything of the network runs in this process, so that it ends soon.
 pub(super) fn is_ours(config: &NetConfig) -> bool {
     let ours = |kind: &str| attach::types::TYPES.contains(&kind);
     // A lease of a DHCPv6 server is given back with its acknowledgement, and the daemon may have to be started.
     let soon = |kind: &str| ours(kind) && kind != "dhcp";
     config.plugins().iter().all(|plugin| ours(plugin.kind()) && plugin.ipam().is_none_or(soon))
+}
+
+#[cfg(test)]
+mod tests {
+    use cni::Interface;
+
+    use super::*;
+
+    #[test]
+    fn a_result_has_what_its_version_can_say() {
+        let interface = Interface { name: "net1".into(), mtu: Some(1400), ..Interface::default() };
+        let result = CniResult { interfaces: vec![interface], ..CniResult::default() };
+        let mtu = |version| said(&result, version).unwrap().interfaces[0].mtu;
+        assert_eq!((mtu(Version::V040), mtu(Version::V100)), (None, Some(1400)));
+        assert!(said(&result, Version::V020).is_err(), "no address, no such result");
+    }
 }

@@ -7,13 +7,21 @@ pub(crate) struct Element {
     pub(crate) at: &'static str,
     pub(crate) first: bool,
     pub(crate) gateway: Option<&'static str>,
+    /// Whether its plugin tells the MTU: ours do from CNI 1.0.0 on.
+    pub(crate) mtu: bool,
 }
 
 /// What the primary network gives on node1.
-pub(crate) const PRIMARY: Element = Element { at: "cbr0 eth0", first: true, gateway: Some("10.244.1.1") };
+pub(crate) const PRIMARY: Element =
+    Element { at: "cbr0 eth0", first: true, gateway: Some("10.244.1.1"), mtu: false };
 
 pub(crate) const fn more(at: &'static str) -> Element {
-    Element { at, first: false, gateway: None }
+    Element { at, first: false, gateway: None, mtu: true }
+}
+
+/// Of a plugin, or of a configuration, that does not know of MTUs in results.
+pub(crate) const fn old(at: &'static str) -> Element {
+    Element { mtu: false, ..more(at) }
 }
 
 pub(crate) struct Case {
@@ -25,7 +33,7 @@ pub(crate) struct Case {
 }
 
 pub(crate) const ALONE: Element =
-    Element { at: "kube-system/alone eth0", first: true, gateway: Some("10.63.5.1") };
+    Element { at: "kube-system/alone eth0", first: true, gateway: Some("10.63.5.1"), mtu: true };
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -78,7 +86,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         pod: "address-by-cni-args",
         annotations: &[(NETWORKS, r#"[{"name":"lan-b","ips":["10.63.2.77/24"]}]"#)],
-        status: &[PRIMARY, more("default/lan-b net1")],
+        status: &[PRIMARY, old("default/lan-b net1")],
         inside: &["net1    inet 10.63.2.77/24"],
     },
     Case {
@@ -94,7 +102,7 @@ pub(crate) const CASES: &[Case] = &[
             r#"[{"name":"lan-a"},{"name":"lan-l2"},{"name":"lan-a","default-route":["10.63.1.1"]}]"#,
         )],
         status: &[
-            Element { gateway: Some("10.244.1.1"), ..PRIMARY },
+            PRIMARY,
             more("default/lan-a net1"),
             more("default/lan-l2 net2"),
             more("default/lan-a net3"),
@@ -122,7 +130,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         pod: "a-foreign-plugin",
         annotations: &[(NETWORKS, "foreign")],
-        status: &[PRIMARY, more("default/foreign net1")],
+        status: &[PRIMARY, old("default/foreign net1")],
         inside: &["net1    inet 10.63.7."],
     },
     Case {
@@ -140,7 +148,7 @@ pub(crate) const CASES: &[Case] = &[
             ),
             (NETWORKS, "kube-system/alone"),
         ],
-        status: &[ALONE, Element { at: "kube-system/alone net1", first: false, gateway: Some("10.63.5.1") }],
+        status: &[ALONE, Element { at: "kube-system/alone net1", first: false, ..ALONE }],
         inside: &["link eth0 02:00:5e:10:00:03 ", "eth0    inet 10.63.5.77/24"],
     },
     Case {

@@ -12,6 +12,7 @@ use crate::cases::Element;
 pub(crate) struct Inside {
     pub(crate) text: String,
     pub(crate) macs: BTreeMap<String, String>,
+    mtus: BTreeMap<String, String>,
     addresses: BTreeMap<String, Vec<String>>,
 }
 
@@ -21,11 +22,15 @@ impl Inside {
              echo link ${at##*/} $(cat $at/address) $(cat $at/mtu); done; \
              ip -o addr show scope global; ip route; ip -6 route";
         let text = exec(cluster, pod, &["sh", "-c", LOOK]).unwrap_or_else(|error| panic!("{pod}: {error}"));
-        let (mut macs, mut addresses) = (BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
+        let (mut macs, mut mtus, mut addresses) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::<String, Vec<String>>::new());
         for line in text.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
-                ["link", name, mac, ..] => drop(macs.insert((*name).to_owned(), (*mac).to_owned())),
+                ["link", name, mac, mtu] => {
+                    macs.insert((*name).to_owned(), (*mac).to_owned());
+                    mtus.insert((*name).to_owned(), (*mtu).to_owned());
+                }
                 [_, name, "inet" | "inet6", address, ..] => {
                     let address = address.split('/').next().unwrap().to_owned();
                     addresses.entry((*name).to_owned()).or_default().push(address);
@@ -33,7 +38,7 @@ impl Inside {
                 _ => {}
             }
         }
-        Inside { text, macs, addresses }
+        Inside { text, macs, mtus, addresses }
     }
 
     /// The status's element of this interface, as Multus writes it.
@@ -50,6 +55,9 @@ impl Inside {
         text.push_str(&list("ips", self.addresses.get(name).map_or(&[][..], Vec::as_slice)));
         let mac = self.macs.get(name).unwrap_or_else(|| panic!("no {name}: {}", self.text));
         write!(text, ",\n    \"mac\": \"{mac}\"").unwrap();
+        if element.mtu {
+            write!(text, ",\n    \"mtu\": {}", self.mtus[name]).unwrap();
+        }
         if element.first {
             text.push_str(",\n    \"default\": true");
         }

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cases;
+mod glance;
 mod inside;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
-use cases::{ALONE, CASES, PRIMARY, more};
+use cases::{ALONE, CASES, PRIMARY, more, old};
 
 use cluster::{Cluster, ClusterSpec};
 use cluster_tests::networks::{
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             ("a_running_pod_is_followed", followed),
             ("the_cluster_network_may_be_a_definition", cluster_network),
             ("isolation_counts_for_both_annotations", isolated),
+            ("the_cluster_at_a_glance", glance::shown),
         ],
     )
 }
@@ -55,7 +57,7 @@ fn ready(cluster: &Cluster) -> Vec<Footprint> {
         [{"subnet": "10.63.3.0/24"}], [{"subnet": "fd63:3::/64"}],
     ]});
     let mut alone = host_local(5);
-    alone["routes"] = json!([{"dst": "0.0.0.0/0"}]);
+    alone["routes"] = json!([{"dst": "0.0.0.0/0", "gw": "10.63.5.1"}]);
     let fixed = json!({"type": "static", "addresses": [{"address": "10.63.2.11/24"}]});
     let bridge = json!({
         "cniVersion": "1.0.0", "name": "foreign", "type": "bridge", "bridge": "br-foreign", "ipam": host_local(7),
@@ -90,26 +92,30 @@ fn ready(cluster: &Cluster) -> Vec<Footprint> {
     }
     cluster.apply(&definition("default", "on-disk", None, None)).unwrap();
     let of_disk = macvlan(Some("on-disk"), &json!({"ipam": host_local(9)}));
-    for node in cluster.spec().nodes() {
-        std::fs::write(cluster.on_disk(&node, "/etc/cni/net.d/90-on-disk.conf"), of_disk.to_string())
-            .unwrap();
+    for node in NODES {
+        // Where Multus looks as well.
+        let directory = cluster.on_disk(node, "/etc/cni").join("multus/net.d");
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("on-disk.conf"), of_disk.to_string()).unwrap();
     }
-    NODES.iter().map(|node| Footprint::of(cluster, node)).collect()
+    NODES.iter().map(|node| footprint(cluster, node)).collect()
 }
 
 const NODES: [&str; 2] = ["node1", "node2"];
 
+/// As `cni0`: the foreign plugin makes its bridge for the first pod, and leaves it there.
+fn footprint(cluster: &Cluster, node: &str) -> Footprint {
+    let mut now = Footprint::of(cluster, node);
+    now.links.retain(|link| link != "br-foreign");
+    now
+}
+
 fn back_to(cluster: &Cluster, before: &[Footprint]) {
     for (node, before) in NODES.iter().zip(before) {
-        let now = || {
-            let mut now = Footprint::of(cluster, node);
-            // As `cni0`: the foreign plugin makes its bridge for the first pod, and leaves it there.
-            now.links.retain(|link| link != "br-foreign");
-            now
-        };
-        let look = || Ok((now() == *before).then_some(()));
-        Cluster::wait(&format!("{node} as before"), PATIENCE, look)
-            .unwrap_or_else(|error| panic!("{error}: {:#?} instead of {before:#?}", now()));
+        let look = || Ok((footprint(cluster, node) == *before).then_some(()));
+        Cluster::wait(&format!("{node} as before"), PATIENCE, look).unwrap_or_else(|error| {
+            panic!("{error}: {:#?} instead of {before:#?}", footprint(cluster, node))
+        });
     }
 }
 
@@ -283,7 +289,7 @@ fn followed(cluster: &mut Cluster) {
     assert!(inside.text.contains("data0    inet 10.63.7."), "{}", inside.text);
     assert_eq!(indexes(&["eth0", "net1", "net2"]), first, "nothing else is touched");
     let elements =
-        [PRIMARY, more("default/lan-a net1"), more("default/lan-l2 net2"), more("default/foreign data0")];
+        [PRIMARY, more("default/lan-a net1"), more("default/lan-l2 net2"), old("default/foreign data0")];
     let elements: Vec<String> = elements.iter().map(|element| inside.element(element)).collect();
     assert_eq!(status(cluster, "live"), format!("[{}]", elements.join(",")));
     // Fewer, and one changed: it is made anew.
