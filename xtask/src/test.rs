@@ -4,7 +4,7 @@
 //! else runs as an ordinary user in the unit tier.
 
 use crate::need::{self, Job};
-use crate::{cluster, dist, fuzz, lint, run};
+use crate::{cluster, dist, fuzz, image, lint, run};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -173,6 +173,7 @@ fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Coun
         }
         Tier::Cluster => {
             cluster::install(true)?;
+            image::for_tests()?;
             as_root(vec![workspace.package_tests("cluster-tests")?], args, count)
         }
     }

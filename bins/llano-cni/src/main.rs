@@ -15,18 +15,18 @@ use cni::Plugin;
 #[global_allocator]
 static ALLOCATOR: alloc::Bump = alloc::Bump;
 
-fn plugin(name: &str) -> Option<Box<dyn Plugin>> {
+fn plugin(called: &Path) -> Option<Box<dyn Plugin>> {
     let paths = Paths::from_env();
+    let name = called.file_name().and_then(OsStr::to_str).unwrap_or_default();
     match name {
-        "llano" => Some(Box::new(AgentPlugin { paths })),
+        "llano" => Some(Box::new(AgentPlugin { paths, file: called.to_owned() })),
         _ => types::plugin(name, &paths),
     }
 }
 
 fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
-    let name = Path::new(&called).file_name().and_then(OsStr::to_str).unwrap_or_default();
-    match plugin(name) {
+    match plugin(Path::new(&called)) {
         Some(plugin) => cni::serve(plugin.as_ref()),
         None => about(),
     }

@@ -26,6 +26,8 @@ const DEL_LIMIT: Duration = Duration::from_secs(40);
 pub struct AgentPlugin {
     /// Where the socket is, unless the configuration says otherwise.
     pub paths: Paths,
+    /// The file that it was called as.
+    pub file: PathBuf,
 }
 
 /// Where the agent is.
@@ -43,6 +45,11 @@ impl AgentPlugin {
             socket: self.socket(request)?,
             wait: wait.map_or(WAIT, |seconds| Duration::from_secs(seconds.into())),
         })
+    }
+
+    /// Then no agent comes any more, and at the runtime's next try the primary plugin serves.
+    fn is_uninstalled(&self) -> bool {
+        self.file.is_absolute() && !self.file.exists()
     }
 
     fn socket(&self, request: &Request) -> Result<PathBuf> {
@@ -103,6 +110,9 @@ impl Plugin for AgentPlugin {
                 Err(ForwardError::NotRunning { .. } | ForwardError::Protocol { .. })
                     if Instant::now() < end =>
                 {
+                    if self.is_uninstalled() {
+                        return Err(cni::Error::try_again("llano agent: it was uninstalled meanwhile"));
+                    }
                     std::thread::sleep(PAUSE);
                 }
                 Err(error) => return Err(agent.failure(error)),

@@ -2,6 +2,10 @@
 
 use crate::{Config, Layout, Tar};
 
+/// Where programs are looked for. The image's own are in the second; the others are the node's, once its root is the agent's: a
+/// plugin of another maker runs iptables, ip or mount by name.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The archive of the image and its digest. `llano` and `plugin` are the programs' bytes.
 pub fn llano(name: &str, llano: &[u8], plugin: &[u8], architecture: &str) -> (Vec<u8>, String) {
     let mut tar = Tar::default();
@@ -16,7 +20,7 @@ pub fn llano(name: &str, llano: &[u8], plugin: &[u8], architecture: &str) -> (Ve
     let config = Config {
         entrypoint: words(&["/usr/local/bin/llano"]),
         command: words(&["agent"]),
-        environment: words(&["PATH=/usr/local/bin"]),
+        environment: words(&[PATH]),
         architecture: architecture.to_owned(),
     };
     let mut layout = Layout::default();

@@ -64,6 +64,11 @@ fn the_image_has_both_programs_and_starts_the_agent() {
     assert_eq!((&config["architecture"], &config["os"]), (&"amd64".into(), &"linux".into()));
     assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/usr/local/bin/llano"]));
     assert_eq!(config["config"]["Cmd"], serde_json::json!(["agent"]));
+    let path = config["config"]["Env"][0].as_str().unwrap();
+    assert!(
+        path.contains(":/usr/local/bin:") && path.contains(":/usr/sbin:"),
+        "the node's programs too: {path}"
+    );
     assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
     let layer = unpack(&blobs.get(&manifest["layers"][0]));
     assert_eq!(layer["usr/local/bin/llano"], (0o755, Some(b"the program".to_vec())));

@@ -8,9 +8,14 @@
 
 pub mod agent;
 pub mod basics;
+pub mod churn;
+pub mod daemon;
+pub mod deploys;
 mod host;
+pub mod kept;
 pub mod networks;
 mod pods;
+mod verbs;
 mod watch;
 
 use std::panic::AssertUnwindSafe;

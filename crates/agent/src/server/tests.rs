@@ -75,7 +75,7 @@ impl Site {
 }
 
 fn plugin(node: &Node) -> AgentPlugin {
-    AgentPlugin { paths: Paths { run: node.dir.path().join("run") } }
+    AgentPlugin { paths: Paths { run: node.dir.path().join("run") }, file: PathBuf::new() }
 }
 
 fn call(node: &Node, verb: &str) -> Request {
@@ -133,6 +133,16 @@ fn an_add_waits_for_the_agent() {
     let site = Site::start(node);
     assert_eq!(add.join().unwrap().unwrap().interfaces.len(), 1);
     site.end();
+}
+
+#[test]
+fn an_add_does_not_wait_for_an_agent_that_was_uninstalled() {
+    let node = Node::new(&[]);
+    let mut plugin = plugin(&node);
+    plugin.file = node.dir.path().join("gone");
+    let error = plugin.add(&request("ADD", "web", &node.bin(), "")).unwrap_err();
+    assert_eq!(error.code(), code::TRY_AGAIN);
+    assert_eq!(error.msg(), "llano agent: it was uninstalled meanwhile");
 }
 
 #[test]
