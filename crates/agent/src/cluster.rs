@@ -62,6 +62,9 @@ pub trait Cluster: Send + Sync {
     /// [`api::Error::NoNetwork`], what [`Nad::new`] said of it, or that nobody could say.
     fn definition(&self, network: &NetworkRef) -> api::Result<Arc<Nad>>;
 
+    /// All definitions that the watch has; `None` while it has not had a first list.
+    fn definitions(&self) -> Option<Vec<NetworkRef>>;
+
     /// The IDs of the pod's devices of a resource.
     ///
     /// # Errors

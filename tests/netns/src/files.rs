@@ -1,8 +1,8 @@
 //! A cluster and a runtime of files, for an agent without an API server.
 //!
 //! Below one directory: `pods/NS/NAME.json` has `uid`, `networks`, `default`; `definitions/NS/NAME.json` is the
-//! configuration, `NAME.role` beside it the role; `status/NS/NAME` and `events` are written; `sandboxes` lists container
-//! IDs, one a line, and while it is not there the runtime does not answer.
+//! configuration, `NAME.role` beside it the role; `status/NS/NAME` and `events` are written; `sandboxes` lists containers,
+//! one a line, `ID` or `ID POD`, and while it is not there the runtime does not answer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -127,6 +127,15 @@ impl Cluster for Files {
         Nad::new(source).map(Arc::new)
     }
 
+    fn definitions(&self) -> Option<Vec<NetworkRef>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.dir.join("definitions/shop")).into_iter().flatten().flatten() {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            found.extend(name.strip_suffix(".json").and_then(|name| NetworkRef::new("shop", name)));
+        }
+        Some(found)
+    }
+
     fn devices(&self, _: &PodKey, _: &str) -> api::Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -147,8 +156,13 @@ impl Runtime for Files {
     fn sandboxes(&self) -> Result<Vec<Sandbox>> {
         let text = fs::read_to_string(self.dir.join("sandboxes"))
             .map_err(|error| Error::Runtime { endpoint: "of files".to_owned(), reason: error.to_string() })?;
-        let key = PodKey { namespace: String::new(), name: String::new(), uid: String::new() };
-        let sandbox = |id: &str| Sandbox { id: id.to_owned(), pod: key.clone(), ready: true, netns: None };
+        let sandbox = |line: &str| {
+            let (id, name) = line.split_once(' ').unwrap_or((line, ""));
+            let pod =
+                PodKey { namespace: "shop".to_owned(), name: name.to_owned(), uid: format!("uid-{name}") };
+            let netns = Some(Path::new("/run/netns").join(id));
+            Sandbox { id: id.to_owned(), pod, ready: true, netns }
+        };
         Ok(text.lines().map(sandbox).collect())
     }
 }

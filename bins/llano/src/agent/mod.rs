@@ -16,9 +16,12 @@ use ::install::Plugin;
 use anyhow::Context;
 use clap::Args;
 
-pub(crate) use node::runtime;
+pub(crate) use node::{name as node_name, runtime};
 
 use crate::output::Out;
+
+/// Beside the store: the settings of the runtime's last call.
+pub(crate) const SETTINGS: &str = "settings.json";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -43,6 +43,7 @@ pub(super) fn run(settings: &Settings, plugin: Option<Plugin>) -> anyhow::Result
     let setup = Setup {
         config: settings.config.clone(),
         spool: settings.spool_dir.clone(),
+        settings: settings.state_dir.join(super::SETTINGS),
         paths: attach::paths::Paths::from_env(),
         limits: Limits::default(),
     };

@@ -10,6 +10,8 @@ use agent::{
 use anyhow::{Context, bail};
 use cni::json::{Object, Value};
 
+use crate::agent::SETTINGS;
+
 use super::take::{Remaining, STORE, remaining_in};
 
 /// Nobody is asked about pods: records are enough to delete by.
@@ -32,6 +34,10 @@ impl Cluster for NoCluster {
 
     fn definition(&self, network: &api::NetworkRef) -> api::Result<Arc<api::Nad>> {
         Err(api::Error::NoNetwork(network.clone()))
+    }
+
+    fn definitions(&self) -> Option<Vec<api::NetworkRef>> {
+        None
     }
 
     fn devices(&self, _: &PodKey, _: &str) -> api::Result<Vec<String>> {
@@ -61,6 +67,7 @@ pub(super) fn finish(root: &Path) -> anyhow::Result<Vec<Remaining>> {
     let setup = Setup {
         config: Config::parse(&Object::root(&empty)?)?,
         spool: dir.join("spool"),
+        settings: dir.join(SETTINGS),
         paths: attach::paths::Paths::from_env(),
         limits: Limits::default(),
     };
@@ -70,6 +77,9 @@ pub(super) fn finish(root: &Path) -> anyhow::Result<Vec<Remaining>> {
     if left.is_empty() {
         drop(engine);
         std::fs::remove_file(dir.join("agent.redb")).context("cannot remove the store")?;
+        for other in [SETTINGS, "agent.redb.damaged"] {
+            let _ = std::fs::remove_file(dir.join(other));
+        }
         // Whatever else is in there is not ours to remove.
         let _ = std::fs::remove_dir(dir.join("spool"));
         let _ = std::fs::remove_dir(&dir);

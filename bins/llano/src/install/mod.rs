@@ -5,6 +5,7 @@ mod overview;
 mod put;
 mod status;
 mod take;
+mod token;
 
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use anyhow::bail;
 use cni::Version;
 use serde_json::json;
 
-use super::Where;
+use super::{Where, token};
 use crate::output::{Colour, Out};
 
 /// Put Llano on this node: the plugin's files, and its configuration around the primary plugin's.
@@ -76,6 +76,11 @@ fn definition(text: &str) -> Result<String, String> {
 
 pub(crate) fn install(args: &Install, out: &mut Out) -> anyhow::Result<ExitCode> {
     let options = options(args)?;
+    if let Some(kubeconfig) = &args.kubeconfig
+        && let Some(warning) = token::check(kubeconfig, &crate::agent::node_name())?
+    {
+        out.line(&format!("warning: {warning}"))?;
+    }
     if args.dry_run {
         return plan(&options, out);
     }

@@ -1,61 +1,88 @@
-//! Pods that the primary plugin made before us.
+//! Containers without a record: pods that the primary plugin, or another Multus, made before us, and those whose record was lost.
 
 use std::sync::PoisonError;
 
-use api::{Caller, ClusterNetwork, Sandbox, resolve};
+use api::{Caller, ClusterNetwork, DelegateCall, Lookup, Nad, NetConfig, NetworkRef, Sandbox, resolve};
 use cni::Request;
 
 use super::definitions::Definitions;
-use super::{Arc, Engine};
-use crate::{Pod, Record};
+use super::{Arc, Engine, host_access};
+use crate::{Attachment, Pod, PodView, Record};
 
 /// So many deletions that are done are remembered: a runtime repeats them, all in all a few times for each pod.
 const REMEMBERED: usize = 512;
 
 impl Engine {
-    /// The record of a container that nobody here has made. The primary plugin may have made it, before Llano was installed or while
-    /// it was not; it is then asked as it would be without us, and as with every deletion that is on disk first. None where there is
-    /// no such plugin, or where the deletion is done already.
-    pub(super) fn adopt(self: &Arc<Engine>, request: &Request) -> cni::Result<Option<Record>> {
+    /// The record of a container that has none. Another may have made it before Llano was installed or while it was not, or its record was
+    /// lost: then everything is deleted that its pod's annotation asks for, as far as the watches know; without the pod, what the
+    /// primary plugin has, asked as it would be without us. As with every deletion that is on disk first. None where there is nobody
+    /// to ask, or where the deletion is done already.
+    pub(super) fn adopt(self: &Arc<Engine>, request: &Request) -> Option<Record> {
         let env = &request.env;
         let id = env.container_id.as_str();
         if self.is_done(id) {
-            return Ok(None);
+            return None;
         }
-        // Whatever keeps us from asking, the pod's end is not held up: what the primary has is found by its own collection.
-        let nobody = |error: &dyn std::fmt::Display| {
-            tracing::warn!(container = id, error = %error, "unknown container, and the primary plugin cannot be asked");
-            Ok(None)
+        let (pod, calls) = match self.made_by_another(request) {
+            Ok(Some(found)) => found,
+            Ok(None) => return None,
+            // Whatever keeps us from asking, the pod's end is not held up: what the primary has is found by its own collection.
+            Err(error) => {
+                tracing::warn!(container = id, error = %error, "unknown container, and the primary plugin cannot be asked");
+                return None;
+            }
         };
-        let config = match self.config(request) {
-            Ok(config) => config,
-            Err(error) => return nobody(&error),
-        };
-        let options = match config.options() {
-            Ok(options) => options,
-            Err(error) => return nobody(&error),
-        };
-        if !matches!(options.cluster, ClusterNetwork::Configuration(_)) {
-            return Ok(None);
+        // The runtime kept the first one's under the network's name, which is the primary's in both configurations.
+        let prev = request.prev_result().ok().flatten();
+        let why = "another made it, and its end has begun";
+        let written = self.store.begin(&pod, &calls).and_then(|_| {
+            if let Some(result) = &prev {
+                self.store.made(id, &[(0, result)])?;
+            }
+            self.store.doom(id, None, why)
+        });
+        if let Err(error) = written {
+            tracing::error!(container = id, error = %error, "deletion not written, it is tried once");
         }
-        let named = match Caller::from_args(&env.args) {
-            Ok(named) => named,
-            Err(error) => return nobody(&error),
-        };
+        let result = |call: &DelegateCall| prev.clone().filter(|_| call.position == 0);
+        let attachment = |call: DelegateCall| Attachment { result: result(&call), call, doomed: None };
+        let attachments = calls.into_iter().map(attachment).collect();
+        Some(Record { pod, attachments, doomed: Some(why.to_owned()) })
+    }
+
+    fn made_by_another(&self, request: &Request) -> Result<Option<(Pod, Vec<DelegateCall>)>, cni::Error> {
+        let env = &request.env;
+        let config = self.config(request)?;
+        let options = config.options().map_err(|error| error.to_cni())?;
+        let named = Caller::from_args(&env.args)?;
+        let view = named.as_ref().and_then(|named| self.seen(named));
         let mut pod = api::Pod::default();
         if let Some(named) = &named {
             (pod.namespace, pod.name, pod.uid) = (&named.namespace, &named.name, &named.uid);
         }
+        let alone = pod;
+        if let Some(view) = &view {
+            (pod.networks, pod.default_network) = (view.networks.as_deref(), view.default_network.as_deref());
+        }
         let runtime_config = request.root().get("runtimeConfig").map(|node| node.value);
-        let sandbox = Sandbox { container_id: id, ifname: &env.ifname, args: &env.args, runtime_config };
-        let definitions = Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: None };
-        // Default networks are ours alone: only the first can have been made by another.
-        let calls = match resolve(&pod, &sandbox, &options, &definitions) {
-            Ok(plan) => plan.calls.into_iter().take(1).collect::<Vec<_>>(),
-            Err(error) => return nobody(&error),
+        let sandbox =
+            Sandbox { container_id: &env.container_id, ifname: &env.ifname, args: &env.args, runtime_config };
+        // A pod's end waits for no API server.
+        let definitions =
+            Known(Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: None });
+        let whole = view.as_ref().and_then(|_| resolve(&pod, &sandbox, &options, &definitions).ok());
+        let calls = match whole {
+            Some(plan) => plan.calls.into_iter().map(host_access::defaulted).collect(),
+            // Default networks are ours alone: only the first can have been made by another.
+            None if matches!(options.cluster, ClusterNetwork::Configuration(_)) => {
+                let plan =
+                    resolve(&alone, &sandbox, &options, &definitions).map_err(|error| error.to_cni())?;
+                plan.calls.into_iter().take(1).collect()
+            }
+            None => return Ok(None),
         };
-        let record = Pod {
-            container_id: id.to_owned(),
+        let pod = Pod {
+            container_id: env.container_id.clone(),
             namespace: pod.namespace.to_owned(),
             name: pod.name.to_owned(),
             uid: pod.uid.to_owned(),
@@ -63,15 +90,16 @@ impl Engine {
             ifname: env.ifname.clone(),
             path: env.path.clone(),
         };
-        self.store.begin(&record, &calls).map_err(|error| error.to_cni())?;
-        // The runtime kept it under the network's name, which is the primary's in both configurations.
-        if let Ok(Some(result)) = request.prev_result() {
-            self.store.made(id, &[(0, &result)]).map_err(|error| error.to_cni())?;
-        }
-        self.store
-            .doom(id, None, "another made it, and its end has begun")
-            .map_err(|error| error.to_cni())?;
-        self.read(id).map_err(|error| error.to_cni())
+        Ok(Some((pod, calls)))
+    }
+
+    /// The pod, if the watch has it.
+    fn seen(&self, named: &Caller) -> Option<Arc<PodView>> {
+        let is = |view: &Arc<PodView>| {
+            let key = &view.key;
+            key.namespace == named.namespace && key.name == named.name && key.uid == named.uid
+        };
+        self.cluster.pods()?.into_iter().find(is)
     }
 
     /// A container's deletion is done.
@@ -85,5 +113,26 @@ impl Engine {
 
     fn is_done(&self, id: &str) -> bool {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|done| done == id)
+    }
+}
+
+/// What the watches have, and nothing that would have to be asked for.
+struct Known<'a>(Definitions<'a>);
+
+impl Lookup for Known<'_> {
+    fn definition(&self, network: &NetworkRef) -> api::Result<Arc<Nad>> {
+        let known = self.0.cluster.definitions().unwrap_or_default();
+        match known.contains(network) {
+            true => self.0.definition(network),
+            false => Err(api::Error::NoNetwork(network.clone())),
+        }
+    }
+
+    fn configuration(&self, name: &str) -> api::Result<NetConfig> {
+        self.0.configuration(name)
+    }
+
+    fn devices(&self, _: &str) -> api::Result<Vec<String>> {
+        Ok(Vec::new())
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct World {
 }
 
 impl World {
-    fn request(&self, plugin: &PluginCall<'_>) -> cni::Result<Request> {
+    pub(super) fn request(&self, plugin: &PluginCall<'_>) -> cni::Result<Request> {
         let path: Vec<_> = self.path.iter().map(|path| path.as_os_str()).collect();
         let raw = RawEnv {
             command: plugin.verb.as_str().into(),

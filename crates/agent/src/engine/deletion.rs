@@ -32,7 +32,7 @@ impl Engine {
         };
         let record = match self.read(id).map_err(|error| error.to_cni())? {
             Some(record) => record,
-            None => match self.adopt(request)? {
+            None => match self.adopt(request) {
                 Some(record) => record,
                 None => return Ok(()),
             },
@@ -48,7 +48,7 @@ impl Engine {
         let engine = Arc::clone(self);
         let work = move || {
             engine.delete_all(&record, world, &turn);
-            drop(turn);
+            drop((turn, engine));
             let _ = done.send(());
         };
         let thread = std::thread::Builder::new().name("delete".to_owned()).spawn(work);
@@ -61,12 +61,13 @@ impl Engine {
         }
     }
 
-    /// The record; one that cannot be read is logged, and nothing can be done from it.
+    /// The record; one that cannot be read is given up, and nothing can be done from it. The caller has the turn.
     pub(super) fn read(&self, id: &str) -> crate::Result<Option<Record>> {
         match self.store.get(id)? {
             Some(Ok(record)) => Ok(Some(record)),
             Some(Err(unreadable)) => {
-                tracing::error!(container = id, reason = unreadable.reason, "record cannot be read");
+                self.lose(id, &unreadable.reason);
+                self.later.look_after(self.setup.limits.retry);
                 Ok(None)
             }
             None => Ok(None),

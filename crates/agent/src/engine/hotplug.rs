@@ -53,7 +53,9 @@ impl Engine {
         }
         // An ADD reads the annotation itself; what changes after that comes here again.
         let until = Instant::now() + self.setup.limits.cluster;
-        let Some(_turn) = self.locks.take(id, until) else { return };
+        let Some(_turn) = self.locks.take(id, until) else {
+            return self.later.look_after(self.setup.limits.cluster);
+        };
         let Ok(Some(record)) = self.read(id) else { return };
         if record.doomed.is_some() || record.attachments.first().is_none_or(|first| first.result.is_none()) {
             return;
@@ -63,6 +65,11 @@ impl Engine {
         match self.change(&record, pod, &config) {
             Ok(change) if change.is_empty() => {
                 lock(&self.refused).remove(id);
+                // An agent that was killed, or an API server that was away, between the change and its status.
+                let mut world = self.world(id, record.pod.netns.clone(), &record.pod.path);
+                if pod.status.as_ref() != Some(&statuses(&record, &mut world).to_annotation()) {
+                    self.write_statuses(id, pod, &mut world);
+                }
             }
             Ok(change) => {
                 if self.plug(&record, change, pod) {
@@ -132,11 +139,11 @@ impl Engine {
                 }
             }
         }
-        let written = self.write_statuses(&id, pod, &mut world);
+        self.write_statuses(&id, pod, &mut world);
         for event in events {
             self.cluster.event(&pod.key, event);
         }
-        removed && added && written
+        removed && added
     }
 
     fn unplug(
@@ -215,21 +222,25 @@ impl Engine {
         made
     }
 
-    /// The status of everything that is made, from the record: the watch may be behind.
-    fn write_statuses(&self, id: &str, pod: &PodView, world: &mut World) -> bool {
-        let Ok(Some(record)) = self.read(id) else { return false };
-        let mut statuses = Statuses::default();
-        for attachment in record.attachments.iter().filter(|attachment| attachment.doomed.is_none()) {
-            let Some(result) = &attachment.result else { continue };
-            let call = &attachment.call;
-            let device = call.device.as_ref().and_then(|device| world.device_info(device));
-            statuses.add(result, &call.network.to_string(), call.position == 0, device.as_ref());
-        }
+    /// The status of everything that is made, from the record: the watch may be behind. When it cannot be written, it is later.
+    fn write_statuses(&self, id: &str, pod: &PodView, world: &mut World) {
+        let Ok(Some(record)) = self.read(id) else { return };
+        let annotation = statuses(&record, world).to_annotation();
         let until = Instant::now() + self.setup.limits.cluster;
-        let written = self.cluster.write_status(&pod.key, &statuses.to_annotation(), until);
-        if let Err(error) = &written {
-            tracing::warn!(container = id, error = %error, "status not written");
+        if let Err(error) = self.cluster.write_status(&pod.key, &annotation, until) {
+            tracing::warn!(container = id, error = %error, "status not written, it is later");
+            self.later.look_after(self.setup.limits.cluster);
         }
-        written.is_ok()
     }
+}
+
+fn statuses(record: &Record, world: &mut World) -> Statuses {
+    let mut statuses = Statuses::default();
+    for attachment in record.attachments.iter().filter(|attachment| attachment.doomed.is_none()) {
+        let Some(result) = &attachment.result else { continue };
+        let call = &attachment.call;
+        let device = call.device.as_ref().and_then(|device| world.device_info(device));
+        statuses.add(result, &call.network.to_string(), call.position == 0, device.as_ref());
+    }
+    statuses
 }

@@ -50,7 +50,9 @@ impl Later {
 
     /// Nothing more is to be done for it.
     pub(super) fn done(&self, id: &str) {
-        lock(&self.state).due.remove(id);
+        if lock(&self.state).due.remove(id).is_some() {
+            self.changed.notify_all();
+        }
     }
 
     /// The runtime is to be looked at again after this time, or earlier.
@@ -63,6 +65,19 @@ impl Later {
 
     pub(super) fn len(&self) -> usize {
         lock(&self.state).due.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn wait_for_none(&self) {
+        let mut state = lock(&self.state);
+        while !state.due.is_empty() {
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> bool {
+        lock(&self.state).look.is_some()
     }
 
     fn stop(&self) {

@@ -58,8 +58,9 @@ impl Locks {
                 held.insert(id.to_owned(), Arc::clone(&flag));
                 return Some(Turn { locks: Arc::clone(self), id: id.to_owned(), unwanted: flag });
             };
-            if unwanted {
-                other.store(true, Ordering::SeqCst);
+            if unwanted && !other.swap(true, Ordering::SeqCst) {
+                // Nothing is free, but something has changed.
+                self.freed.notify_all();
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -136,9 +137,11 @@ mod tests {
         std::thread::scope(|scope| {
             let waiter =
                 scope.spawn(|| locks.take_over("a", Instant::now() + Duration::from_secs(60)).is_some());
+            let mut held = lock(&locks.held);
             while !turn.is_unwanted() {
-                std::thread::yield_now();
+                held = locks.freed.wait(held).unwrap();
             }
+            drop(held);
             drop(turn);
             assert!(waiter.join().unwrap());
         });

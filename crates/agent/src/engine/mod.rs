@@ -6,6 +6,7 @@
 //! | `deletion` | DEL from the record alone; what cannot be done now is done by `later` |
 //! | `before` | pods that the primary plugin made before us |
 //! | `verbs` | CHECK, STATUS, GC |
+//! | `lost` | after a damaged store: what lives gets its record again, what is dead is collected |
 //! | `reconcile` | the store against the runtime, at the start and on events |
 //! | `hotplug` | a running pod's annotation changed |
 
@@ -16,8 +17,10 @@ mod delegate;
 mod deletion;
 mod host_access;
 mod hotplug;
+mod known;
 mod later;
 mod locks;
+mod lost;
 mod reconcile;
 mod routes;
 #[cfg(test)]
@@ -37,6 +40,7 @@ pub use api::settings::Config;
 
 use crate::{Cluster, PodKey, Record, Runtime, Store};
 use delegate::World;
+use known::Known;
 use later::Later;
 use locks::{Locks, Slots, lock};
 
@@ -50,6 +54,8 @@ pub struct Setup {
     pub config: Config,
     /// Where plugins write DELs that no agent took.
     pub spool: PathBuf,
+    /// The file in which the settings of the runtime's last call are kept.
+    pub settings: PathBuf,
     /// Where our plugin types keep locks and caches.
     pub paths: attach::paths::Paths,
     /// How long things may take.
@@ -108,7 +114,7 @@ pub struct Engine {
     /// Containers whose deletion is done, the last ones.
     done: Mutex<VecDeque<String>>,
     /// Our own configuration in the runtime's last call.
-    called: Mutex<Option<Config>>,
+    known: Mutex<Known>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -125,6 +131,7 @@ impl Engine {
         runtime: Arc<dyn Runtime>,
         setup: Setup,
     ) -> Arc<Engine> {
+        let known = Mutex::new(Known::read(&setup.settings));
         Arc::new(Engine {
             cluster,
             runtime,
@@ -136,7 +143,7 @@ impl Engine {
             missing: Mutex::default(),
             refused: Mutex::default(),
             done: Mutex::default(),
-            called: Mutex::default(),
+            known,
         })
     }
 
@@ -218,21 +225,6 @@ impl Engine {
         let records = self.store.all()?;
         let attachments = records.iter().flatten().map(|record| record.attachments.len()).sum();
         Ok((attachments, self.later.len()))
-    }
-
-    fn config(&self, request: &Request) -> cni::Result<Config> {
-        let theirs = Config::parse(&request.root())?;
-        *lock(&self.called) = Some(theirs.clone());
-        Ok(self.setup.config.clone().or(theirs))
-    }
-
-    /// The settings without a call. None before the first one since the start, unless the agent has its own.
-    fn known_config(&self) -> Option<Config> {
-        let own = self.setup.config.clone();
-        match lock(&self.called).clone() {
-            Some(theirs) => Some(own.or(theirs)),
-            None => own.names_network().then_some(own),
-        }
     }
 
     /// A container's world. Plugins are looked for where the runtime says, then in `binDir`.

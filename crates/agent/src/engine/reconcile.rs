@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::locks::lock;
 use super::{Arc, Engine};
-use crate::{PodKey, PodView, Record, Sandbox, spool};
+use crate::{PodKey, PodView, Record, Sandbox, Unreadable, spool};
 
 impl Engine {
     /// Takes the spool in, undoes what was begun and not finished, repeats what is to be deleted, deletes what has no
@@ -13,20 +13,14 @@ impl Engine {
     /// the runtime once, the API server never.
     pub fn reconcile(self: &Arc<Engine>) {
         self.take_spool();
-        let records = match self.store.all() {
-            Ok(records) => records,
-            Err(error) => return tracing::error!(error = %error, "store not read, nothing reconciled"),
-        };
-        let mut whole = Vec::new();
-        for record in records {
-            match record {
-                Ok(record) => whole.push(record),
-                Err(unreadable) => {
-                    let container = unreadable.container_id;
-                    tracing::error!(container, reason = unreadable.reason, "record cannot be read");
-                }
-            }
+        let Some((_, unreadable)) = self.records() else { return };
+        for record in unreadable {
+            // Somebody is at it.
+            let Some(_turn) = self.locks.try_take(&record.container_id) else { continue };
+            self.lose(&record.container_id, &record.reason);
         }
+        self.find_lost();
+        let Some((whole, _)) = self.records() else { return };
         for record in &whole {
             self.finish_deletion(record);
         }
@@ -34,16 +28,39 @@ impl Engine {
         self.follow_annotations(&whole);
     }
 
+    /// Every record: those that can be read, and the others.
+    fn records(&self) -> Option<(Vec<Record>, Vec<Unreadable>)> {
+        let records = match self.store.all() {
+            Ok(records) => records,
+            Err(error) => {
+                tracing::error!(error = %error, "store not read, nothing reconciled");
+                return None;
+            }
+        };
+        let (mut whole, mut unreadable) = (Vec::new(), Vec::new());
+        for record in records {
+            match record {
+                Ok(record) => whole.push(record),
+                Err(other) => unreadable.push(other),
+            }
+        }
+        Some((whole, unreadable))
+    }
+
     fn take_spool(self: &Arc<Engine>) {
         let spooled = match spool::read(&self.setup.spool) {
             Ok(spooled) => spooled,
-            Err(error) => return tracing::error!(error = %error, "spool not read"),
+            Err(error) => {
+                tracing::error!(error = %error, "spool not read");
+                return self.later.look_after(self.setup.limits.slowest);
+            }
         };
         for call in spooled {
             let container = call.request.env.container_id.clone();
             tracing::info!(container, "DEL from the spool");
             if let Err(error) = self.del(&call.request) {
                 tracing::error!(container, error = %error, "spooled DEL stays");
+                self.later.look_after(self.setup.limits.slowest);
                 continue;
             }
             if let Err(error) = call.done() {

@@ -14,9 +14,11 @@ impl Engine {
     pub(super) fn check(self: &Arc<Engine>, request: &Request) -> cni::Result<()> {
         let env = &request.env;
         let id = env.container_id.as_str();
-        let record = self.read(id).map_err(|error| error.to_cni())?.ok_or_else(|| {
-            cni::Error::coded(code::UNKNOWN_CONTAINER, format!("container {id} has no attachments here"))
-        })?;
+        // One that cannot be read is dealt with by who has the turn.
+        let record =
+            self.store.get(id).map_err(|error| error.to_cni())?.and_then(Result::ok).ok_or_else(|| {
+                cni::Error::coded(code::UNKNOWN_CONTAINER, format!("container {id} has no attachments here"))
+            })?;
         let mut world = self.world(id, env.netns.clone(), &env.path);
         for attachment in record.attachments.iter().filter(|attachment| attachment.doomed.is_none()) {
             let call = &attachment.call;

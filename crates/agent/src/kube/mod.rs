@@ -239,6 +239,10 @@ impl Cluster for ApiServer {
         }
     }
 
+    fn definitions(&self) -> Option<Vec<NetworkRef>> {
+        self.view.definitions()
+    }
+
     fn devices(&self, pod: &PodKey, resource: &str) -> api::Result<Vec<String>> {
         match &self.devices {
             Some(devices) => devices.devices(pod, resource),

@@ -72,6 +72,11 @@ impl View {
         self.lock().definitions.get(network).cloned()
     }
 
+    pub(super) fn definitions(&self) -> Option<Vec<NetworkRef>> {
+        let state = self.lock();
+        state.definitions_listed.then(|| state.definitions.keys().cloned().collect())
+    }
+
     /// How many pods and definitions there are, once both have been listed.
     pub(super) fn counts(&self) -> Option<(usize, usize)> {
         let state = self.lock();

@@ -149,18 +149,17 @@ fn an_add_does_not_wait_for_an_agent_that_was_uninstalled() {
 fn a_stop_lets_running_calls_end() {
     let node = Node::new(&[]);
     node.pod("web", None);
-    node.tell("hang-ADD-eth0");
+    node.hang("ADD-eth0");
     let (plugin, waiting) = (plugin(&node), call(&node, "ADD"));
     let site = Site::start(node);
     let add = std::thread::spawn(move || plugin.add(&waiting));
-    while site.node.stored("web").is_none() {
-        std::thread::yield_now();
-    }
+    let hanging = site.node.hanging("ADD-eth0");
     site.stop.stop();
+    // It takes no call any more, and one runs.
     while socket(&site.node).exists() {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(1));
     }
-    site.node.untell("hang-ADD-eth0");
+    drop(hanging);
     assert!(add.join().unwrap().is_ok());
     site.end();
 }

@@ -16,13 +16,19 @@ pub(super) const RESULTS: Rows = TableDefinition::new("results");
 /// The same to reason: the attachment is to be deleted. Place [`WHOLE`] is the pod.
 pub(super) const DOOMED: Rows = TableDefinition::new("doomed");
 
+/// What is known of the store itself.
+pub(super) const META: Pods = TableDefinition::new("meta");
+/// Its key for records that were lost.
+pub(super) const LOST: &str = "lost";
+
 /// The place that stands for the pod with all its attachments.
 pub(super) const WHOLE: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(super) enum Change {
     Nothing,
-    Begin { id: String, pod: String, calls: Vec<(u64, String)> },
+    Lost(bool),
+    Begin { id: String, pod: String, calls: Vec<(u64, String)>, results: Vec<(u64, String)> },
     Made { id: String, results: Vec<(u64, String)> },
     Attach { id: String, calls: Vec<(u64, String)> },
     Doom { id: String, positions: Option<Vec<u64>>, reason: String },
@@ -82,16 +88,22 @@ fn apply(transaction: &WriteTransaction, change: &Change) -> Result<bool, redb::
     let mut calls = transaction.open_table(CALLS)?;
     let mut results = transaction.open_table(RESULTS)?;
     let mut doomed = transaction.open_table(DOOMED)?;
+    let mut meta = transaction.open_table(META)?;
     let known = |id: &str| -> Result<bool, redb::Error> { Ok(pods.get(id)?.is_some()) };
     match change {
         Change::Nothing => {}
-        Change::Begin { id, pod, calls: new } => {
+        Change::Lost(true) => drop(meta.insert(LOST, "")?),
+        Change::Lost(false) => drop(meta.remove(LOST)?),
+        Change::Begin { id, pod, calls: new, results: made } => {
             if known(id)? {
                 return Ok(false);
             }
             pods.insert(id.as_str(), pod.as_str())?;
             for (position, call) in new {
                 calls.insert((id.as_str(), *position), call.as_str())?;
+            }
+            for (position, result) in made {
+                results.insert((id.as_str(), *position), result.as_str())?;
             }
         }
         Change::Made { id, results: new } => {

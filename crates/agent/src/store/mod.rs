@@ -4,6 +4,7 @@
 //! meanwhile.
 
 mod batch;
+mod opening;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 pub use record::{Attachment, Pod, Record, Unreadable};
 
 use crate::{Error, Result};
-use batch::{Batch, CALLS, Change, DOOMED, PODS, RESULTS};
+use batch::{Batch, CALLS, Change, DOOMED, LOST, META, PODS, RESULTS};
 
 /// Most bytes of pages kept in memory: the agent reads a record at a time.
 const CACHE: usize = 1 << 20;
@@ -31,39 +32,83 @@ pub struct Store {
     batch: Batch,
     /// The last write failed.
     broken: AtomicBool,
+    /// Records were lost, and what they told of has not been found again.
+    lost: AtomicBool,
 }
 
 impl Store {
-    /// Opens or makes `agent.redb` in the directory. A file that redb cannot read is moved aside and a new one begun: what
-    /// was in it is found again in the kernel and in the runtime.
+    /// Opens or makes `agent.redb` in the directory. A file that is damaged is moved aside and a new one begun, in which stays
+    /// written until [`Store::found`] that there is something to look for ([`Store::is_lost`]).
     ///
     /// # Errors
     /// Another agent has it open, or the directory cannot be written.
     pub fn open(dir: &Path) -> Result<Store> {
         std::fs::create_dir_all(dir).map_err(Error::file("make", dir))?;
         let path = dir.join("agent.redb");
-        let open = || Database::builder().set_cache_size(CACHE).create(&path);
-        let database = match open() {
-            Ok(database) => database,
-            Err(error) if is_damage(&error) => {
-                let aside = dir.join("agent.redb.damaged");
-                tracing::error!(path = %path.display(), aside = %aside.display(), error = %error, "store cannot be read, starting anew");
-                std::fs::rename(&path, &aside).map_err(Error::file("move", &path))?;
-                open().map_err(|error| failed(&path, &error))?
+        let aside = dir.join("agent.redb.damaged");
+        // One was set aside and none came in its place: a process ended in between.
+        let missing = aside.exists() && !path.exists();
+        match if missing { Err(opening::lost_file()) } else { opening::whole(&path) } {
+            Ok(database) => return Store::on(database, path),
+            Err(error) if opening::is_damage(&error) => {
+                tracing::error!(path = %path.display(), aside = %aside.display(), error = %error,
+                    "store is damaged and set aside; a new one is begun, and the pods' attachments are looked for");
             }
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
                 return Err(failed(&path, &"another agent has it open, and a node runs only one"));
             }
             Err(error) => return Err(failed(&path, &error)),
-        };
-        Store::on(database, path)
+        }
+        // The new one says that records were lost before it has its name: nobody takes it for a node's first.
+        let draft = dir.join("agent.redb.new");
+        match std::fs::remove_file(&draft) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file("remove", &draft)(error));
+            }
+            _ => {}
+        }
+        let database = Database::builder().set_cache_size(CACHE).create(&draft);
+        let store = Store::on(database.map_err(|error| failed(&draft, &error))?, path.clone())?;
+        store.lose()?;
+        if !missing {
+            std::fs::rename(&path, &aside).map_err(Error::file("move", &path))?;
+        }
+        std::fs::rename(&draft, &path).map_err(Error::file("move", &draft))?;
+        Ok(store)
     }
 
     fn on(database: Database, path: PathBuf) -> Result<Store> {
-        let store = Store { database, path, batch: Batch::default(), broken: AtomicBool::new(false) };
+        let (broken, lost) = (AtomicBool::new(false), AtomicBool::new(false));
+        let store = Store { database, path, batch: Batch::default(), broken, lost };
         // So that reading never meets a missing table.
         store.commit(Change::Nothing)?;
+        let pending = store.read(META)?.get(LOST).map_err(|error| store.failed(&error))?.is_some();
+        store.lost.store(pending, Ordering::SeqCst);
         Ok(store)
+    }
+
+    /// Whether records were lost whose attachments have not been looked for.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// Records are lost: what they told of has to be looked for, by this agent or by the next.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub fn lose(&self) -> Result<()> {
+        self.lost.store(true, Ordering::SeqCst);
+        self.commit(Change::Lost(true)).map(|_| ())
+    }
+
+    /// What was lost is found.
+    ///
+    /// # Errors
+    /// It is not on disk: it will be looked for again, which does no harm.
+    pub fn found(&self) -> Result<()> {
+        self.commit(Change::Lost(false))?;
+        self.lost.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     /// The intent to make these attachments of a new pod, before the first of them. False when the pod is there already,
@@ -72,7 +117,25 @@ impl Store {
     /// # Errors
     /// It is not on disk, and nothing may be made.
     pub fn begin(&self, pod: &Pod, calls: &[DelegateCall]) -> Result<bool> {
-        self.commit(Change::Begin { id: pod.container_id.clone(), pod: pod.to_text(), calls: texts(calls) })
+        self.restore(pod, calls, &[])
+    }
+
+    /// A pod that is there, with what was made of it, all at once. False when it has a record.
+    ///
+    /// # Errors
+    /// It is not on disk.
+    pub fn restore(
+        &self,
+        pod: &Pod,
+        calls: &[DelegateCall],
+        results: &[(usize, &CniResult)],
+    ) -> Result<bool> {
+        self.commit(Change::Begin {
+            id: pod.container_id.clone(),
+            pod: pod.to_text(),
+            calls: texts(calls),
+            results: result_texts(results)?,
+        })
     }
 
     /// What was made of the intent. False when there is no such pod any more.
@@ -80,11 +143,7 @@ impl Store {
     /// # Errors
     /// It is not on disk: what was made must be undone.
     pub fn made(&self, container_id: &str, results: &[(usize, &CniResult)]) -> Result<bool> {
-        let text = |(position, result): &(usize, &CniResult)| -> Result<(u64, String)> {
-            Ok((*position as u64, result.to_json(Version::CURRENT)?.to_compact()))
-        };
-        let results = results.iter().map(text).collect::<Result<_>>()?;
-        self.commit(Change::Made { id: container_id.to_owned(), results })
+        self.commit(Change::Made { id: container_id.to_owned(), results: result_texts(results)? })
     }
 
     /// The intent to make more attachments of a pod. False when there is no such pod.
@@ -193,22 +252,17 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::Store { path: path.to_owned(), reason: error.to_string() }
 }
 
-/// Whether the file is no database any more; everything else may pass, and its content be good.
-fn is_damage(error: &redb::DatabaseError) -> bool {
-    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-    match error {
-        redb::DatabaseError::DatabaseAlreadyOpen | redb::DatabaseError::UpgradeRequired(_) => false,
-        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => {
-            matches!(error.kind(), InvalidData | UnexpectedEof)
-        }
-        _ => true,
-    }
-}
-
 fn numbers(positions: &[usize]) -> Vec<u64> {
     positions.iter().map(|position| *position as u64).collect()
 }
 
 fn texts(calls: &[DelegateCall]) -> Vec<(u64, String)> {
     calls.iter().map(|call| (call.position as u64, call.to_value().to_compact())).collect()
+}
+
+fn result_texts(results: &[(usize, &CniResult)]) -> Result<Vec<(u64, String)>> {
+    let text = |(position, result): &(usize, &CniResult)| {
+        Ok((*position as u64, result.to_json(Version::CURRENT)?.to_compact()))
+    };
+    results.iter().map(text).collect()
 }

@@ -11,5 +11,6 @@ mod properties;
 mod records;
 mod routes;
 mod sequence;
+mod settings;
 mod statuses;
 mod support;

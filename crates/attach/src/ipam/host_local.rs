@@ -198,6 +198,19 @@ impl HostLocal {
         Ok(())
     }
 
+    /// Every attachment that has a lease.
+    ///
+    /// # Errors
+    /// [`Error::Ipam`].
+    pub fn owners(&self) -> Result<Vec<Owner>> {
+        let Some(mut leases) = self.lock_existing()? else { return Ok(Vec::new()) };
+        let owner = |lease: ipam::Lease| match lease.record {
+            ipam::Record::Owned(owner) => Some(owner),
+            _ => None,
+        };
+        Ok(leases.leases()?.into_iter().filter_map(owner).collect())
+    }
+
     /// Gives back every lease that is of none of these attachments.
     ///
     /// # Errors

@@ -37,7 +37,13 @@ fn engine(dir: &Path) -> Result<Arc<Engine>> {
         Ok(text) => Config::parse(&cni::json::Object::root(&cni::json::parse(&text)?)?)?,
         Err(_) => Config::default(),
     };
-    let setup = Setup { config, spool: dir.join("spool"), paths: attach::paths::Paths::from_env(), limits };
+    let setup = Setup {
+        config,
+        spool: dir.join("spool"),
+        settings: dir.join("settings.json"),
+        paths: attach::paths::Paths::from_env(),
+        limits,
+    };
     Ok(Engine::new(Store::open(&dir.join("store"))?, cluster, runtime, setup))
 }
 

@@ -1,4 +1,4 @@
-//! SIGKILL at every system call of an ADD and of a DEL in the agent: reconciled, or told to delete, it leaves nothing.
+//! SIGKILL at every kind of system call of an ADD and of a DEL in the agent: reconciled, or told to delete, it leaves nothing.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,15 @@ fn trace(node: &AgentNode<'_>, verb: &str, file: &Path) -> Vec<Call> {
         }
     }
     let in_all = |call: &&Call| runs.iter().all(|run| run.contains(call));
-    runs[0].iter().filter(in_all).cloned().collect()
+    sampled(&runs[0].iter().filter(in_all).cloned().collect::<Vec<_>>())
+}
+
+/// The calls to be killed at: of every kind the first and the last, and of all every third. Four macvlans are made by the same
+/// calls in the same order, so what is left out at one of them is there at another.
+fn sampled(calls: &[Call]) -> Vec<Call> {
+    let last = |call: &Call| calls.iter().filter(|other| other.name == call.name).count();
+    let chosen = |(at, call): &(usize, &Call)| at % 3 == 0 || call.count <= 2 || call.count == last(call);
+    calls.iter().enumerate().filter(chosen).map(|(_, call)| call.clone()).collect()
 }
 
 fn walk(verb: &str) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test ends where it cannot go on.
 
 mod killed;
+mod lost;
 mod plugin;
 mod pods;
 

@@ -89,14 +89,12 @@ fn a_failure_undoes_and_what_cannot_be_undone_is_repeated() {
 fn a_status_that_cannot_be_written_is_a_failed_add() {
     let node = Node::new(&[]);
     node.pod("web", None);
-    node.tell("hang-ADD-eth0");
+    node.hang("ADD-eth0");
     std::thread::scope(|scope| {
         let add = scope.spawn(|| node.call("ADD", "web"));
-        while node.stored("web").is_none() {
-            std::thread::yield_now();
-        }
+        let hanging = node.hanging("ADD-eth0");
         *node.fake.cut_off.lock().unwrap() = true;
-        node.untell("hang-ADD-eth0");
+        drop(hanging);
         let error = add.join().unwrap().unwrap_err();
         assert_eq!(error.code(), code::TRY_AGAIN);
         assert!(error.to_string().contains("status of pod shop/web"), "{error}");

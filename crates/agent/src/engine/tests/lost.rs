@@ -1,13 +1,12 @@
 //! What an agent that ended, a runtime that forgot and a DEL that found nobody leave behind.
 
 use std::fs;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cni::forward::encode_request_body;
 
 use super::{Node, container, request};
-use crate::{Engine, PodKey, Sandbox};
+use crate::{PodKey, Sandbox};
 
 fn sandbox(pod: &str) -> Sandbox {
     let key: PodKey = super::key(pod);
@@ -114,37 +113,56 @@ fn a_deletion_does_not_wait_for_a_foreign_plugin_that_hangs() {
     node.call("ADD", "web").unwrap();
     let mut setup = node.engine.setup.clone();
     setup.limits.del = Duration::from_millis(50);
-    let (dir, fake) = (node.dir, node.fake);
-    drop(node.engine);
-    let store = crate::Store::open(&dir.path().join("store")).unwrap();
-    let again = Engine::new(store, Arc::clone(&fake) as _, Arc::clone(&fake) as _, setup);
-    let node = Node { dir, fake, engine: again };
-    node.tell("hang-DEL-eth0");
+    let node = node.anew(setup);
+    node.hang("DEL-eth0");
     node.call("DEL", "web").unwrap();
     assert_eq!(node.stored("web").unwrap(), "0:eth0 !", "answered, and not forgotten");
-    node.untell("hang-DEL-eth0");
+    drop(node.hanging("DEL-eth0"));
     node.work_off();
-    while node.stored("web").is_some() {
-        std::thread::yield_now();
-    }
+    // The first deletion has its turn until it is written.
+    assert!(node.engine.locks.take(&container("web"), Instant::now() + Duration::from_secs(60)).is_some());
+    assert_eq!(node.stored("web"), None);
 }
 
 #[test]
 fn a_del_during_an_add_makes_the_add_undo_itself() {
     let node = Node::new(&[]);
     node.pod("web", None);
-    node.tell("hang-ADD-eth0");
+    node.hang("ADD-eth0");
     std::thread::scope(|scope| {
         let add = scope.spawn(|| node.call("ADD", "web"));
-        while node.stored("web").is_none() {
-            std::thread::yield_now();
-        }
+        let hanging = node.hanging("ADD-eth0");
         // As a DEL that cannot wait does.
-        assert!(node.engine.locks.take_over(&container("web"), std::time::Instant::now()).is_none());
-        node.untell("hang-ADD-eth0");
+        assert!(node.engine.locks.take_over(&container("web"), Instant::now()).is_none());
+        drop(hanging);
         let error = add.join().unwrap().unwrap_err();
         assert!(error.to_string().contains("was deleted while"), "{error}");
     });
     assert_eq!(node.stored("web"), None);
     assert_eq!(node.log(), ["ADD eth0", "DEL eth0"]);
+}
+
+#[test]
+fn a_lost_pod_that_the_watch_has_is_deleted_whole() {
+    let node = Node::new(&["a"]);
+    node.pod("web", Some("a"));
+    node.call("ADD", "web").unwrap();
+    node.engine.store.forget(&container("web")).unwrap();
+    node.log();
+    node.call("DEL", "web").unwrap();
+    assert_eq!(node.log(), ["DEL net1", "DEL eth0"]);
+    assert_eq!(node.stored("web"), None);
+    // A definition that is gone leaves what the primary plugin has.
+    node.pod("other", Some("gone"));
+    node.call("DEL", "other").unwrap();
+    assert_eq!(node.log(), ["DEL eth0"]);
+}
+
+#[test]
+fn a_spooled_deletion_that_cannot_be_done_is_tried_again() {
+    let node = Node::new(&[]);
+    let spool = node.dir.path().join("spool");
+    fs::write(&spool, "no directory").unwrap();
+    node.engine.reconcile();
+    assert!(node.engine.later.looks(), "it is looked at again");
 }

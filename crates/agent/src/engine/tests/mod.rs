@@ -18,13 +18,13 @@ use cni::json::Object;
 use super::{Config, Engine, Limits, Setup};
 use crate::{Cluster, Error, Found, PodKey, PodView, Result, Runtime, Sandbox, Store};
 
-/// Writes down its call, and does what files beside it say: `fail-ADD-net1` fails, `hang-DEL-net1` waits until it is gone.
+/// Writes down its call, and does what files beside it say: `fail-ADD-net1` fails, `hang-DEL-net1`, a pipe, hangs until its other end
+/// is closed.
 const PLUGIN: &str = r#"#!/bin/sh
 dir=$(dirname "$0")
 cat > "$dir/stdin-$CNI_COMMAND-$CNI_IFNAME"
 echo "$CNI_COMMAND $CNI_IFNAME" >> "$dir/log"
-i=0
-while [ -e "$dir/hang-$CNI_COMMAND-$CNI_IFNAME" ] && [ $i -lt 3000 ]; do sleep 0.01; i=$((i+1)); done
+if [ -p "$dir/hang-$CNI_COMMAND-$CNI_IFNAME" ]; then cat "$dir/hang-$CNI_COMMAND-$CNI_IFNAME" > /dev/null; fi
 if [ -e "$dir/fail-$CNI_COMMAND-$CNI_IFNAME" ]; then
     echo '{"code":100,"msg":"told to fail"}'
     exit 1
@@ -69,6 +69,11 @@ impl Cluster for Fake {
         let config = r#"{"cniVersion":"1.0.0","type":"recorder"}"#;
         let (namespace, name) = (network.namespace(), network.name());
         Nad::new(NadSource { namespace, name, config: Some(config), ..NadSource::default() }).map(Arc::new)
+    }
+
+    fn definitions(&self) -> Option<Vec<NetworkRef>> {
+        let all = self.definitions.lock().unwrap();
+        Some(all.iter().filter_map(|name| NetworkRef::new("shop", name)).collect())
     }
 
     fn devices(&self, _: &PodKey, _: &str) -> api::Result<Vec<String>> {
@@ -120,7 +125,13 @@ fn engine(dir: &Path, fake: &Arc<Fake>) -> Arc<Engine> {
         slowest: Duration::from_millis(1),
     };
     let paths = attach::paths::Paths { run: dir.join("run") };
-    let setup = Setup { config: config(), spool: dir.join("spool"), paths, limits };
+    let setup = Setup {
+        config: config(),
+        spool: dir.join("spool"),
+        settings: dir.join("settings.json"),
+        paths,
+        limits,
+    };
     let store = Store::open(&dir.join("store")).unwrap();
     let (cluster, runtime): (Arc<dyn Cluster>, Arc<dyn Runtime>) =
         (Arc::clone(fake) as _, Arc::clone(fake) as _);
@@ -143,12 +154,17 @@ impl Node {
     /// The agent ended, and a new one is there.
     fn restart(self) -> Node {
         let Node { dir, fake, engine: old } = self;
-        // A deletion's thread ends a moment after its answer.
-        while Arc::strong_count(&old) > 1 {
-            std::thread::yield_now();
-        }
-        drop(old);
+        drop(Arc::into_inner(old).expect("nobody works any more"));
         let engine = engine(dir.path(), &fake);
+        Node { dir, fake, engine }
+    }
+
+    /// The same with these settings.
+    fn anew(self, setup: Setup) -> Node {
+        let Node { dir, fake, engine: old } = self;
+        drop(Arc::into_inner(old).expect("nobody works any more"));
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let engine = Engine::new(store, Arc::clone(&fake) as _, Arc::clone(&fake) as _, setup);
         Node { dir, fake, engine }
     }
 
@@ -162,6 +178,26 @@ impl Node {
 
     pub(crate) fn untell(&self, name: &str) {
         fs::remove_file(self.bin().join(name)).unwrap();
+    }
+
+    /// Plugins of this call will hang.
+    pub(crate) fn hang(&self, call: &str) {
+        let pipe = self.bin().join(format!("hang-{call}"));
+        rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+            .unwrap();
+    }
+
+    /// Until one of them hangs. It does as long as the answer is kept, and no other after it.
+    pub(crate) fn hanging(&self, call: &str) -> fs::File {
+        let pipe = self.bin().join(format!("hang-{call}"));
+        let (give, opened) = std::sync::mpsc::channel();
+        // Opening waits for who reads; a test that fails does not wait for ever.
+        std::thread::spawn(move || {
+            let file = fs::File::options().write(true).open(&pipe).unwrap();
+            fs::remove_file(&pipe).unwrap();
+            give.send(file)
+        });
+        opened.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 
     /// What the plugins were called with since the last look.
@@ -221,9 +257,7 @@ impl Node {
     fn work_off(&self) {
         std::thread::scope(|scope| {
             let worker = scope.spawn(|| self.engine.repeat_deletions());
-            while self.engine.later.len() > 0 {
-                std::thread::yield_now();
-            }
+            self.engine.later.wait_for_none();
             self.engine.stop();
             worker.join().unwrap();
         });

@@ -84,3 +84,37 @@ fn a_change_during_the_agents_absence_is_followed_at_its_start() {
     node.engine.reconcile();
     assert_eq!(node.log(), ["ADD net1"]);
 }
+
+#[test]
+fn the_settings_of_the_last_call_outlive_the_agent() {
+    let node = Node::new(&["a"]);
+    node.pod("web", None);
+    // What may be named is in the runtime's configuration, and not in the agent's.
+    let mut setup = node.engine.setup.clone();
+    setup.config = super::Config::default();
+    let node = node.anew(setup.clone());
+    let delegates = r#","delegates":[{"cniVersion":"1.0.0","name":"cbr0","type":"recorder"}]"#;
+    node.call_with("ADD", "web", delegates).unwrap();
+    let node = node.anew(setup);
+    node.log();
+    node.engine.annotation_changed(&node.pod("web", Some("a")));
+    assert_eq!(node.log(), ["ADD net1"]);
+}
+
+#[test]
+fn a_status_that_was_not_written_is_later() {
+    let node = Node::new(&["a"]);
+    node.pod("web", None);
+    node.call("ADD", "web").unwrap();
+    let changed = node.pod("web", Some("a"));
+    *node.fake.cut_off.lock().unwrap() = true;
+    node.engine.annotation_changed(&changed);
+    assert_eq!(node.stored("web").unwrap(), "0:eth0 1:net1");
+    assert_eq!(element_names(&node, "web"), ["cbr0@eth0"]);
+    *node.fake.cut_off.lock().unwrap() = false;
+    // The watch has what the API server has.
+    let status = node.fake.statuses.lock().unwrap()["web"].clone();
+    node.fake.pods.lock().unwrap().get_mut("web").unwrap().status = Some(status);
+    node.engine.reconcile();
+    assert_eq!(element_names(&node, "web"), ["cbr0@eth0", "shop/a@net1"]);
+}

@@ -41,9 +41,7 @@ fn the_same_again_is_counted_on_the_first() {
     server.wait("the first", posts(1));
     let name = server.seen("POST ")[0].body["metadata"]["name"].as_str().unwrap().to_owned();
     // The reply may still be under way: what is sent counts only with it.
-    while client.cluster.health().events_sent < 1 {
-        std::thread::yield_now();
-    }
+    client.until(&|health| health.events_sent == 1);
     client.cluster.event(&key("web", "u-1"), event("cannot find it"));
     server.wait("the second", posts(2));
     let again = server.seen("PATCH ").remove(0);
@@ -53,9 +51,7 @@ fn the_same_again_is_counted_on_the_first() {
         again.line
     );
     assert_eq!(again.body["count"], 2);
-    while client.cluster.health().events_sent < 2 {
-        std::thread::yield_now();
-    }
+    client.until(&|health| health.events_sent == 2);
     // The API server has forgotten it.
     server.fault("PATCH ", 404);
     client.cluster.event(&key("web", "u-1"), event("cannot find it"));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Access, ApiServer, Backoff, Change, EventLimits, Options};
+use super::{Access, ApiServer, Backoff, Change, ClusterHealth, EventLimits, Options};
 use crate::{Driver, PodKey};
 use server::Server;
 
@@ -66,10 +66,15 @@ impl Client {
     /// Until the first lists are there.
     fn listed(&self) {
         assert_eq!(self.change(), Change::Listed);
+        self.until(&|health| health.listed);
+    }
+
+    /// Until the connection is like this. What the driver's thread does is told to nobody: it is looked at.
+    fn until(&self, reached: &dyn Fn(&ClusterHealth) -> bool) {
         let end = Instant::now() + Duration::from_secs(30);
-        while !self.cluster.health().listed {
+        while !reached(&self.cluster.health()) {
             assert!(Instant::now() < end, "{:?}", self.cluster.health());
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

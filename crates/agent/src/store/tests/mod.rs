@@ -1,6 +1,7 @@
 //! The store against the clock, the power switch and itself.
 
 mod answers;
+mod damaged;
 mod disk;
 mod killed;
 mod power;

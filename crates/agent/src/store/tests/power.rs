@@ -7,7 +7,7 @@ use redb::Database;
 
 use super::disk::{Disk, Fate};
 use super::{STEPS, dump};
-use crate::store::is_damage;
+use crate::store::opening::is_damage;
 use crate::{Result, Store};
 
 /// Opens the store; `None` for a content that is no database.
