@@ -98,8 +98,12 @@ fn create(cluster: &Cluster, networks: usize) {
         // What a failed attempt had is given back a moment after the pod is ready at last.
         let (mut promised, mut given_out) = (Vec::new(), Vec::new());
         let settled = || {
-            (promised, given_out) = (promises(cluster, node)?, given(cluster, node));
-            Ok((promised.len() == pods() * networks && given_out == promised).then_some(()))
+            given_out = given(cluster, node);
+            if given_out.len() != pods() * networks {
+                return Ok(None);
+            }
+            promised = promises(cluster, node)?;
+            Ok((given_out == promised).then_some(()))
         };
         wait(&format!("the pods of {node} to have what is given out"), settled)
             .unwrap_or_else(|error| panic!("{error}: they have {promised:?}, given out are {given_out:?}"));
