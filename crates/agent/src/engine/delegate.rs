@@ -6,6 +6,7 @@ use std::sync::Arc;
 use api::status::DeviceInfo;
 use api::{Delegate, Device, NetConfig, RouteChange, sequence::PluginCall};
 use cni::{CniResult, Plugin, RawEnv, Request, Verb, Version, delegate};
+use kernel::NetNs;
 
 use super::{Engine, routes};
 
@@ -22,6 +23,13 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Forgets the path of a namespace that is gone. A runtime that is killed while it ends a sandbox leaves a plain file where the
+    /// namespace was bound, for ever; what was in the namespace went with it, and plugins would refuse the file each time.
+    pub(super) fn forget_dead_netns(&mut self) {
+        let is_dead = |path: &PathBuf| matches!(NetNs::open(path), Err(kernel::Error::NotANamespace { .. }));
+        self.netns = self.netns.take().filter(|path| !is_dead(path));
+    }
+
     pub(super) fn request(&self, plugin: &PluginCall<'_>) -> cni::Result<Request> {
         let path: Vec<_> = self.path.iter().map(|path| path.as_os_str()).collect();
         let raw = RawEnv {

@@ -156,6 +156,7 @@ fn delete<'a>(
     attachments: impl Iterator<Item = &'a Attachment>,
     world: &mut World,
 ) -> Vec<(usize, cni::Error)> {
+    world.forget_dead_netns();
     let mut left = Vec::new();
     for Attachment { call, result, .. } in attachments {
         match sequence::del_one(call, result.as_ref(), world) {

@@ -70,6 +70,21 @@ fn records_go_with_their_sandboxes_once_that_is_sure() {
 }
 
 #[test]
+fn the_file_of_a_namespace_that_is_gone_is_no_namespace() {
+    let node = Node::new(&[]);
+    let file = node.dir.path().join("netns");
+    fs::write(&file, "").unwrap();
+    let mut world = node.engine.world("a", Some(file.clone()), &[]);
+    world.forget_dead_netns();
+    assert_eq!(world.netns, None);
+    for stays in ["/proc/self/ns/net".into(), file.with_extension("missing")] {
+        world.netns = Some(stays.clone());
+        world.forget_dead_netns();
+        assert_eq!(world.netns, Some(stays));
+    }
+}
+
+#[test]
 fn a_spooled_deletion_is_taken_in() {
     let node = Node::new(&[]);
     node.pod("web", None);
