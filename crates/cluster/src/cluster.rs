@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -219,7 +220,20 @@ impl Cluster {
     pub fn reboot(&mut self, node: &str) -> Result<()> {
         self.lab.reboot(node)?;
         node::boot(self.lab.host(node)?)?;
-        Component::of_node(node).iter().try_for_each(|component| self.start(component))
+        Component::of_node(node).iter().try_for_each(|component| self.start(component))?;
+        self.keep_kubelet(node)
+    }
+
+    /// A kubelet ends when its containerd does not answer yet. Whoever boots a machine starts it again until it stays.
+    fn keep_kubelet(&self, node: &str) -> Result<()> {
+        let (host, kubelet) = (self.lab.host(node)?, Component::Kubelet(node.to_owned()));
+        let stays = || {
+            if !kubelet.is_running(&self.lab)? {
+                self.start(&kubelet)?;
+            }
+            Ok(host.run_in(|| TcpStream::connect(node::KUBELET_HEALTH).is_ok())?.then_some(()))
+        };
+        Self::wait(&kubelet.to_string(), PATIENCE, stays)
     }
 
     /// What runs, and which nodes are ready.

@@ -19,6 +19,8 @@ use crate::spec::{Containerd, DNS, PODS, node_address, node_name, node_pods};
 const CONTAINERD_CONFIG: &str = "/etc/kubernetes/containerd.toml";
 /// Where containerd listens.
 pub(crate) const SOCKET: &str = "/run/containerd/containerd.sock";
+/// Where a kubelet answers once it has found its runtime; its own default.
+pub(crate) const KUBELET_HEALTH: &str = "127.0.0.1:10248";
 
 /// MTU of the primary network: the LAN's less what VXLAN adds.
 const MTU: u32 = 1450;
