@@ -173,6 +173,15 @@ fn agents_killed(cluster: &mut Cluster) {
     });
 }
 
+/// Tells whoever waits for the pods' doings that these are over, also when they failed.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn others_killed(cluster: &mut Cluster) {
     let cluster = &*cluster;
     ready(cluster);
@@ -188,8 +197,8 @@ fn others_killed(cluster: &mut Cluster) {
             assert!(given_out(cluster, |count| count >= all / 2, &made), "the API server was away too late");
             api_server_away(cluster);
         });
+        let _over = Over(&made);
         create(cluster, 1);
-        made.store(true, Ordering::Relaxed);
     });
     let gone = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -203,8 +212,8 @@ fn others_killed(cluster: &mut Cluster) {
                 runtime_dies(cluster, node);
             }
         });
+        let _over = Over(&gone);
         delete(cluster, &before, look);
-        gone.store(true, Ordering::Relaxed);
     });
 }
 
