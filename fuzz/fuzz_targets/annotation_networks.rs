@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use api::status::{DeviceInfo, Statuses};
 use api::{
     ClusterNetwork, DelegateCall, Error, Lookup, NETWORKS, Nad, NadSource, NetConfig, NetworkRef, Options,
     Pod, Sandbox, Selection, Selections, hotplug, resolve,
@@ -32,6 +33,13 @@ impl Lookup for Anything {
 
 fuzz_target!(|text: &str| {
     let _ = Selections::parse_default(text, "kube-system");
+    // The other annotation, and what plugins tell of devices.
+    if let Ok(statuses) = Statuses::parse(text) {
+        assert!(statuses.elements().iter().all(|status| status.name.len() <= text.len()));
+        let again = Statuses::parse(&statuses.to_annotation()).expect("a status is read again");
+        assert_eq!(again.elements(), statuses.elements());
+    }
+    let _ = DeviceInfo::parse(text.as_bytes());
     let selections = match Selections::parse(text, "pods") {
         Ok(selections) => selections,
         Err(error) => {

@@ -64,3 +64,47 @@ pub fn read(dir: &Path) -> Result<Vec<Spooled>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use cni::forward::encode_request_body;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn body() -> impl Strategy<Value = Vec<u8>> {
+        let call = ("(ADD|DEL|CHECK|X)", "[a-z./]{0,8}", "[a-z0-9/]{0,17}", "(llano|\\.\\.)").prop_map(|(verb, id, ifname, name)| {
+            format!(
+                r#"{{"verb":"{verb}","containerID":"{id}","ifname":"{ifname}","netns":"/n","path":"/opt/cni/bin","config":{{"cniVersion":"1.0.0","name":"{name}","type":"llano"}}}}"#
+            )
+            .into_bytes()
+        });
+        prop_oneof![3 => call, 1 => proptest::collection::vec(any::<u8>(), 0..64)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever is in the files: what is taken is a deletion of something with a name and survives its text, everything else is
+        /// put aside once.
+        #[test]
+        fn only_deletions_are_taken(bodies in proptest::collection::vec(body(), 0..6)) {
+            let dir = tempfile::tempdir().unwrap();
+            for (number, body) in bodies.iter().enumerate() {
+                std::fs::write(dir.path().join(format!("{number}.json")), body).unwrap();
+            }
+            let found = read(dir.path()).unwrap();
+            for Spooled { request, .. } in &found {
+                prop_assert_eq!(request.env.verb, Verb::Del);
+                prop_assert!(!request.env.container_id.is_empty() && !request.env.container_id.contains('/'));
+                prop_assert!(!request.env.ifname.contains('/') && request.name == "llano");
+                let again = parse_call(encode_request_body(request).unwrap().as_bytes()).unwrap();
+                prop_assert_eq!((&again.env, &again.conf), (&request.env, &request.conf));
+            }
+            let aside = std::fs::read_dir(dir.path()).unwrap().flatten();
+            let aside = aside.filter(|entry| entry.path().extension().is_some_and(|end| end == "damaged")).count();
+            prop_assert_eq!(found.len() + aside, bodies.len());
+            prop_assert_eq!(read(dir.path()).unwrap().len(), found.len());
+        }
+    }
+}

@@ -19,6 +19,7 @@ pub mod hotplug;
 mod isolation;
 mod nad;
 mod name;
+mod place;
 mod resolve;
 mod role;
 mod route;

@@ -23,11 +23,12 @@ pub struct Config {
     global_namespaces: Option<String>,
     conf_dir: Option<PathBuf>,
     bin_dir: Option<PathBuf>,
+    data_dirs: Option<Vec<PathBuf>>,
 }
 
 impl Config {
     /// Reads `clusterNetwork` or the first of `delegates`, `defaultNetworks`, `systemNamespaces`, `multusNamespace`,
-    /// `namespaceIsolation`, `globalNamespaces`, `confDir` and `binDir`.
+    /// `namespaceIsolation`, `globalNamespaces`, `confDir`, `binDir` and `dataDirs`.
     ///
     /// # Errors
     /// The key, its value and what is allowed.
@@ -54,6 +55,10 @@ impl Config {
             global_namespaces: text("globalNamespaces")?,
             conf_dir: directory("confDir")?,
             bin_dir: directory("binDir")?,
+            data_dirs: match list("dataDirs")? {
+                None => None,
+                Some(paths) => Some(paths.into_iter().map(absolute).collect::<cni::Result<_>>()?),
+            },
         })
     }
 
@@ -74,6 +79,7 @@ impl Config {
             global_namespaces: self.global_namespaces.or(other.global_namespaces),
             conf_dir: self.conf_dir.or(other.conf_dir),
             bin_dir: self.bin_dir.or(other.bin_dir),
+            data_dirs: self.data_dirs.or(other.data_dirs),
         }
     }
 
@@ -106,6 +112,7 @@ impl Config {
         }
         options.isolation =
             Isolation::new(self.namespace_isolation.unwrap_or(false), self.global_namespaces.as_deref());
+        options.data_dirs.extend(self.data_dirs.iter().flatten().cloned());
         Ok(options)
     }
 
@@ -122,6 +129,15 @@ impl Config {
     /// `binDir`.
     pub fn bin_dir(&self) -> &Path {
         self.bin_dir.as_deref().unwrap_or(Path::new(BIN_DIR))
+    }
+}
+
+/// The root would allow everything.
+fn absolute(path: String) -> cni::Result<PathBuf> {
+    let usable = path.starts_with('/') && Path::new(&path).components().count() > 1;
+    match usable && !path.contains("..") {
+        true => Ok(path.into()),
+        false => Err(cni::Error::config("dataDirs", path, "absolute paths below the root")),
     }
 }
 
@@ -178,6 +194,9 @@ mod tests {
             (r#"{"delegates":[{"type":"../x"}],"name":"n"}"#, "delegates[0]"),
             (r#"{"delegates":[{"type":"a"},{"type":"b"}],"name":"n"}"#, "defaultNetworks"),
             (r#"{"defaultNetworks":[1]}"#, "defaultNetworks[0]"),
+            (r#"{"dataDirs":["leases"]}"#, "dataDirs"),
+            (r#"{"dataDirs":["/"]}"#, "dataDirs"),
+            (r#"{"dataDirs":["/a/../etc"]}"#, "dataDirs"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.to_string().contains(words), "{text}: {error}");

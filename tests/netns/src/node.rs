@@ -1,5 +1,6 @@
 //! A node of a lab with an agent: its directory, its process, and what must not be left behind.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -29,6 +30,20 @@ pub struct Running {
 }
 
 impl Running {
+    /// How often its threads have waited so far, each by its number: who sleeps all the time waits once.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn waits(&self) -> BTreeMap<String, String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let waits = |task: std::fs::DirEntry| {
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap();
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+            (task.file_name().into_string().unwrap(), line.unwrap().to_owned())
+        };
+        tasks.map(|task| waits(task.unwrap())).collect()
+    }
+
     /// Kills it.
     ///
     /// # Panics
@@ -100,6 +115,16 @@ impl<'a> AgentNode<'a> {
         assert!(status.success(), "{args:?}: {status}");
     }
 
+    /// The same through `strace` with these options; it may be killed.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn traced(&self, args: &[&str], strace: &[&str], trace: &Path) -> std::process::ExitStatus {
+        let mut command = self.host.command("strace").unwrap();
+        command.args(["-qq", "-o"]).arg(trace).args(strace).arg(&self.program).arg(self.dir()).args(args);
+        command.stderr(Stdio::null()).status().unwrap()
+    }
+
     /// The call of a verb for a pod, as `test-agent call` and the socket take it. Its container is in the namespace of the same name.
     pub fn body(&self, verb: &str, pod: &str, container: &str) -> String {
         let args = format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME={pod};K8S_POD_UID=uid-{pod}");
@@ -114,7 +139,7 @@ impl<'a> AgentNode<'a> {
     pub fn conf(&self) -> Value {
         json!({
             "cniVersion": "1.1.0", "name": "llano", "type": "llano", "clusterNetwork": "shop/lan",
-            "multusNamespace": "shop", "socket": self.dir().join("agent.sock"), "spoolDir": self.dir().join("spool"),
+            "multusNamespace": "shop", "dataDirs": ["/run/leases"], "socket": self.dir().join("agent.sock"), "spoolDir": self.dir().join("spool"),
         })
     }
 

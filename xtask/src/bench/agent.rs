@@ -84,6 +84,8 @@ fn describe(dir: &Path, leases: &Path) -> Result<()> {
         });
         write(dir.join(format!("definitions/shop/{name}.json")), &conf)?;
     }
+    // The leases are where the floor's are.
+    write(dir.join("config"), &json!({"dataDirs": [leases]}))?;
     for (name, networks) in [("pod1", ""), ("pod3", "extra1,extra2")] {
         let pod = json!({"uid": format!("uid-{name}"), "networks": networks, "default": ""});
         write(dir.join(format!("pods/shop/{name}.json")), &pod)?;

@@ -31,7 +31,7 @@ The DaemonSet of deploy/llano.yaml runs it, with --host-root. By hand, and witho
 
 The configuration file is JSON, with Multus's keys where Multus has them:
   {\"clusterNetwork\": \"/etc/cni/net.d/10-flannel.conflist\", \"namespaceIsolation\": true, \"metricsAddress\": \"127.0.0.1:9464\"}
-clusterNetwork, defaultNetworks, namespaceIsolation, globalNamespaces, systemNamespaces, multusNamespace, confDir, binDir; and of its
+clusterNetwork, defaultNetworks, namespaceIsolation, globalNamespaces, systemNamespaces, multusNamespace, confDir, binDir, dataDirs; and of its
 own: node, kubeconfig, socket, stateDir, spoolDir, runtime, podResources, metricsAddress, logLevel, install, cniConfDir. What the
 command line says counts for more; what neither says is taken from the CNI configuration of type llano.
 

@@ -213,4 +213,26 @@ mod tests {
             assert!(error.contains(words), "{file}: {error}");
         }
     }
+
+    proptest::proptest! {
+        /// Of any file: what is taken has absolute paths and a node's name, what is refused is refused in words.
+        #[test]
+        fn a_file_is_taken_or_refused(
+            members in proptest::collection::vec((
+                "(node|socket|stateDir|spoolDir|runtime|podResources|kubeconfig|binDir|cniConfDir|metricsAddress|logLevel|install|clusterNetwork)",
+                "(\"/?[a-z./]{0,8}\"|\"\\PC{0,6}\"|true|7|null|\\[\\]|\"127.0.0.1:1\"|\"info\")",
+            ), 0..5)
+        ) {
+            let text: Vec<String> = members.iter().map(|(key, value)| format!("{key:?}:{value}")).collect();
+            match settings(&["--node", "n1"], &format!("{{{}}}", text.join(","))) {
+                Err(error) => proptest::prop_assert!(!error.to_string().is_empty()),
+                Ok(settings) => {
+                    let paths = [&settings.socket, &settings.state_dir, &settings.spool_dir, &settings.pod_resources];
+                    proptest::prop_assert!(paths.into_iter().all(|path| path.is_absolute()));
+                    proptest::prop_assert!(settings.config.bin_dir().is_absolute());
+                    proptest::prop_assert_eq!(settings.node.as_str(), "n1");
+                }
+            }
+        }
+    }
 }

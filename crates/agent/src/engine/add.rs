@@ -66,6 +66,7 @@ impl Engine {
         let plan = plan.map_err(|error| error.to_cni())?;
         let pod = self.begin(request, &asking, &plan)?;
         let mut world = self.world(id, env.netns.clone(), &env.path);
+        world.unmade = true;
         let added = match sequence::add(&plan, &asking.pod(), &mut world) {
             Ok(added) => added,
             Err(failure) => {

@@ -20,6 +20,8 @@ pub(super) struct World {
     pub(super) netns: Option<PathBuf>,
     /// `CNI_PATH`.
     pub(super) path: Vec<PathBuf>,
+    /// What is deleted was begun and never answered for: a plugin that nobody finds has made nothing of it.
+    pub(super) unmade: bool,
 }
 
 impl World {
@@ -49,6 +51,9 @@ impl Delegate for World {
     fn run(&mut self, plugin: &PluginCall<'_>) -> cni::Result<Option<CniResult>> {
         // It would ask the agent, which waits for it.
         if plugin.kind == "llano" {
+            if plugin.verb == Verb::Del {
+                return Ok(None);
+            }
             let allowed = "the plugin that makes the interface, such as macvlan";
             return Err(cni::Error::config("type", plugin.kind, allowed));
         }
@@ -56,7 +61,10 @@ impl Delegate for World {
         if let Some(own) = attach::types::plugin(plugin.kind, &self.engine.setup.paths) {
             return dispatch(own.as_ref(), &request);
         }
-        let file = delegate::find(plugin.kind, &request.env.path)?;
+        let file = match delegate::find(plugin.kind, &request.env.path) {
+            Err(_) if self.unmade && plugin.verb == Verb::Del => return Ok(None),
+            found => found?,
+        };
         let _slot = self.engine.foreign.take();
         delegate::exec(&file, &request, plugin.verb)
     }

@@ -159,6 +159,7 @@ fn delete<'a>(
     world.forget_dead_netns();
     let mut left = Vec::new();
     for Attachment { call, result, .. } in attachments {
+        world.unmade = result.is_none();
         match sequence::del_one(call, result.as_ref(), world) {
             Ok(()) => remove_device_file(call),
             Err(error) => left.push((call.position, error)),

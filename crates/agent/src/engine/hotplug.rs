@@ -210,11 +210,13 @@ impl Engine {
             Ok(result)
         });
         if made.is_err() {
+            world.unmade = true;
             let undone = sequence::del_one(call, None, world);
             let written = match &undone {
                 Ok(()) => self.store.gone(id, &[call.position]),
                 Err(error) => self.store.doom(id, Some(&[call.position]), &error.to_string()),
             };
+            world.unmade = false;
             if undone.is_err() || written.is_err() {
                 self.later.push(id, self.setup.limits);
             }

@@ -11,7 +11,7 @@ use super::locks::lock;
 use super::{Config, Engine};
 
 /// What [`Config`] reads.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "cniVersion",
     "name",
     "clusterNetwork",
@@ -23,6 +23,7 @@ const KEYS: [&str; 11] = [
     "globalNamespaces",
     "confDir",
     "binDir",
+    "dataDirs",
 ];
 
 /// The settings of a call, and their text.

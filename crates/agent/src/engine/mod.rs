@@ -236,6 +236,6 @@ impl Engine {
         }
         // A path that leads to our own namespace was recycled: the pod is gone, and nothing of ours may be touched.
         let netns = netns.filter(|path| !add::is_own(path));
-        World { engine: Arc::clone(self), container_id: id.to_owned(), netns, path }
+        World { engine: Arc::clone(self), container_id: id.to_owned(), netns, path, unmade: false }
     }
 }

@@ -4,6 +4,7 @@ mod call;
 mod cluster;
 mod networks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use cni::json::Value;
@@ -55,6 +56,8 @@ pub struct Options {
     pub system_namespace: String,
     /// `namespaceIsolation` and `globalNamespaces`.
     pub isolation: Isolation,
+    /// `dataDirs`: where definitions may let plugins keep files, beside CNI's own directories.
+    pub data_dirs: Vec<PathBuf>,
 }
 
 impl Options {
@@ -66,6 +69,7 @@ impl Options {
             system_namespaces: vec!["kube-system".to_owned()],
             system_namespace: "kube-system".to_owned(),
             isolation: Isolation::default(),
+            data_dirs: Vec::new(),
         }
     }
 }

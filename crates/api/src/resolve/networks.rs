@@ -13,6 +13,7 @@ use crate::capability::Asked;
 use crate::error::shorten;
 use crate::event::IGNORED;
 use crate::name::IFNAME;
+use crate::place;
 use crate::role::{check_beside, check_first, is_standalone};
 use crate::{
     DEFAULT_NETWORK, Error, Event, IfName, MOST_NETWORKS, NETWORKS, Nad, NetConfig, NetworkRef, Result, Role,
@@ -174,7 +175,12 @@ impl<'a> Resolver<'a> {
     fn definition(&self, network: &NetworkRef) -> Result<Found> {
         let nad: Arc<Nad> = self.lookup.definition(network)?;
         let config = match &nad.config {
-            Some(config) => config.clone(),
+            Some(config) => {
+                let refuse = |problem| Error::Definition { network: network.clone(), problem };
+                place::check(config, &self.options.data_dirs).map_err(refuse)?;
+                config.clone()
+            }
+            // The administrator's own.
             None => self.lookup.configuration(network.name())?,
         };
         Ok(Found {

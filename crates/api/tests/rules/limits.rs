@@ -87,3 +87,28 @@ fn no_plugin_and_no_ipam_is_a_path() {
         assert!(NetConfig::parse(config, None).is_err(), "{config}");
     }
 }
+
+#[test]
+fn a_definition_keeps_its_files_where_cni_does() {
+    let plan = |dir: &str, key: &str| {
+        let conf = match key {
+            "ipam" => format!(r#"{{"type":"macvlan","ipam":{{"type":"host-local","dataDir":{dir}}}}}"#),
+            _ => format!(r#"{{"plugins":[{{"type":"macvlan"}},{{"type":"tuning","dataDir":{dir}}}]}}"#),
+        };
+        Cluster::of(&[("a", &conf)]).plan("a").map(drop)
+    };
+    for key in ["ipam", "own"] {
+        for dir in ["\"/var/lib/cni/networks\"", "\"/run/cni/x\"", "\"/var/run/cni\"", "\"\"", "null"] {
+            plan(dir, key).unwrap_or_else(|error| panic!("{dir}: {error}"));
+        }
+        for dir in ["/etc/cron.d", "/var/lib/cni/../../etc", "/var/lib/cnix", "run/cni", "/"] {
+            let error = plan(&format!("{dir:?}"), key).unwrap_err();
+            assert!(matches!(error, Error::Definition { .. }), "{dir}: {error}");
+            assert!(
+                error.to_string().contains("dataDir: ") && error.to_string().contains("dataDirs"),
+                "{error}"
+            );
+        }
+        assert!(plan("7", key).is_err());
+    }
+}

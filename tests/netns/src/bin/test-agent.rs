@@ -1,9 +1,10 @@
-//! An agent whose cluster is a directory: `test-agent DIR serve|call|reconcile|follow POD`.
+//! An agent whose cluster is a directory: `test-agent DIR serve|call|reconcile|ask|follow POD`.
 //!
 //! `serve` says `ready` once everything that was left behind is done, and ends when its standard input does. `call` serves the one call on
 //! its standard input in the same thread, so that it can be killed at each of its system calls.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,7 +86,16 @@ fn main() -> Result<()> {
             }
             Ok(())
         }
-        other => bail!("{other}: expected serve, call, reconcile or follow"),
+        "ask" => {
+            let mut stream = UnixStream::connect(dir.join("agent.sock"))?;
+            let mut answer = String::new();
+            // Whoever is not served finds the connection closed, at once or while it writes.
+            let _ = stream.write_all(b"GET /dump HTTP/1.1\r\n\r\n");
+            let _ = stream.read_to_string(&mut answer);
+            write!(std::io::stdout(), "{answer}")?;
+            Ok(())
+        }
+        other => bail!("{other}: expected serve, call, reconcile, follow or ask"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The plugin `llano` and an agent that comes and goes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use netns_tests::{AgentNode, llano_plugins};
 
@@ -78,4 +80,59 @@ fn an_add_whose_agent_is_killed_is_served_by_the_next() {
     });
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     assert_eq!(node.leftovers(&names), Vec::<String>::new());
+}
+
+#[test]
+fn an_agent_without_work_waits_and_does_nothing_else() {
+    let (lab, plugins) = (lab(), llano_plugins());
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 1);
+    node.files.put_pod("web", "extra1", "");
+    node.files.put_sandboxes(Some(&["c1"]));
+    host.container("c1").unwrap();
+    let agent = node.serve();
+    node.plugin(&plugins, "ADD", "web", "c1").unwrap();
+    // The call's thread ends after its answer.
+    let mut before = agent.waits();
+    for _ in 0..200 {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = agent.waits();
+        if std::mem::replace(&mut before, now.clone()) == now {
+            break;
+        }
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(agent.waits(), before, "somebody woke up");
+    node.plugin(&plugins, "DEL", "web", "c1").unwrap();
+    assert_ne!(agent.waits(), before, "and would have been seen");
+    agent.stop();
+}
+
+#[test]
+fn only_root_is_served_whatever_became_of_the_sockets_mode() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 0);
+    let agent = node.serve();
+    // Everybody may come as far as the socket, and run this program.
+    let program = node.dir().join("asker");
+    fs::copy(PROGRAM, &program).unwrap();
+    let socket = node.dir().join("agent.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(node.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let ask = |uid: u32| {
+        let who = uid.to_string();
+        let mut command = host.command("setpriv").unwrap();
+        command.args(["--reuid", &who, "--regid", &who, "--clear-groups"]).arg(&program).arg(node.dir());
+        let output = command.arg("ask").output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (asked, answer) = ask(0);
+    assert!(asked && answer.contains("\"pods\""), "{answer}");
+    let (_, answer) = ask(65534);
+    assert_eq!(answer, "", "closed without a word");
+    agent.stop();
 }

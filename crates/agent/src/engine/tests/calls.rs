@@ -180,3 +180,56 @@ fn a_caller_that_is_not_kubernetes_gets_the_cluster_network() {
         assert_eq!(node.engine.call(&call).answer.unwrap_err().code(), code::INVALID_ENVIRONMENT, "{args}");
     }
 }
+
+#[test]
+fn the_nodes_own_namespace_is_no_pods() {
+    let node = Node::new(&[]);
+    node.pod("web", None);
+    let with_ours = |verb: &str| {
+        let mut call = request(verb, "web", &node.bin(), "");
+        call.env.netns = Some("/proc/self/ns/net".into());
+        node.engine.call(&call).answer
+    };
+    let error = with_ours("ADD").unwrap_err();
+    assert!(error.to_string().contains("should not be the same"), "{error}");
+    assert!(node.log().is_empty() && node.stored("web").is_none());
+    node.call("ADD", "web").unwrap();
+    // A path that was recycled: the pod ends, and nothing is done in our namespace.
+    with_ours("DEL").unwrap();
+    assert_eq!(node.stored("web"), None);
+    assert_eq!(std::fs::read_to_string(node.bin().join("netns-DEL")).unwrap(), "\n");
+    assert_eq!(std::fs::read_to_string(node.bin().join("netns-ADD")).unwrap(), "/nowhere/netns\n");
+}
+
+#[test]
+fn a_network_of_our_own_type_is_refused() {
+    let node = Node::new(&[]);
+    node.pod("web", None);
+    let mut setup = node.engine.setup.clone();
+    setup.config = super::Config::default();
+    let node = node.anew(setup);
+    let ourselves = r#","delegates":[{"cniVersion":"1.0.0","name":"cbr0","type":"llano"}]"#;
+    let error = node.call_with("ADD", "web", ourselves).unwrap_err();
+    assert!(error.to_string().contains("such as macvlan"), "{error}");
+    assert_eq!(node.stored("web"), None, "nothing was made, and nothing is left to repeat");
+}
+
+#[test]
+fn a_plugin_that_is_missing_leaves_nothing_to_repeat_but_what_it_made() {
+    let node = Node::new(&["a"]);
+    node.pod("web", Some("a"));
+    let recorder = node.bin().join("recorder");
+    let away = node.bin().join("away");
+    std::fs::rename(&recorder, &away).unwrap();
+    let error = node.call("ADD", "web").unwrap_err();
+    assert!(error.to_string().contains("failed to find plugin"), "{error}");
+    assert_eq!((node.stored("web"), node.engine.later.len()), (None, 0));
+    std::fs::rename(&away, &recorder).unwrap();
+    node.call("ADD", "web").unwrap();
+    std::fs::rename(&recorder, &away).unwrap();
+    node.call("DEL", "web").unwrap();
+    assert_eq!(node.stored("web").unwrap(), "0:eth0 1:net1 !");
+    std::fs::rename(&away, &recorder).unwrap();
+    node.work_off();
+    assert_eq!(node.stored("web"), None);
+}

@@ -24,6 +24,7 @@ const PLUGIN: &str = r#"#!/bin/sh
 dir=$(dirname "$0")
 cat > "$dir/stdin-$CNI_COMMAND-$CNI_IFNAME"
 echo "$CNI_COMMAND $CNI_IFNAME" >> "$dir/log"
+echo "$CNI_NETNS" > "$dir/netns-$CNI_COMMAND"
 if [ -p "$dir/hang-$CNI_COMMAND-$CNI_IFNAME" ]; then cat "$dir/hang-$CNI_COMMAND-$CNI_IFNAME" > /dev/null; fi
 if [ -e "$dir/fail-$CNI_COMMAND-$CNI_IFNAME" ]; then
     echo '{"code":100,"msg":"told to fail"}'
