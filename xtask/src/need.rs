@@ -90,6 +90,7 @@ const PACKAGES: &[Apt] = {
         apt_row("etcd-client", "etcdctl", &[Cluster], "looks into the cluster's store"),
         apt_row("nftables", "nft", &[Cluster], "kube-proxy's and flannel's rules"),
         apt_row("conntrack", "conntrack", &[Cluster], "kube-proxy forgets ended connections with it"),
+        apt_row("iptables", "iptables", &[Cluster], "what the primary network's portmap runs on a node"),
         apt_row("curl", "curl", &[Cluster], "asks agents and kubelets how they are"),
         apt_row("g++", "g++", &[Fuzz], "compiles libFuzzer"),
     ]
