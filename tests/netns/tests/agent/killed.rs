@@ -1,4 +1,4 @@
-//! SIGKILL at every kind of system call of an ADD and of a DEL in the agent: reconciled, or told to delete, it leaves nothing.
+//! SIGKILL at every kind of system call of an ADD, of a DEL and of a change of a running pod in the agent: reconciled, or told to delete, it leaves nothing.
 
 use std::fs;
 use std::path::Path;
@@ -94,4 +94,60 @@ fn add_of_four_macvlans() {
 #[test]
 fn del_of_four_macvlans() {
     walk("DEL");
+}
+
+#[test]
+fn change_of_a_running_pod() {
+    let lab = lab();
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 3);
+    fs::write(node.dir().join("config"), node.conf().to_string()).unwrap();
+    let file = node.dir().join("trace");
+    let must = |verb: &str, pod: &str, when: &str| {
+        let (answer, status) = node.call(&node.body(verb, pod, pod), &[], &file);
+        assert!(status.success(), "{verb} {when}: {answer}");
+    };
+    let add = |pod: &str| {
+        host.container(pod).unwrap();
+        node.files.put_pod(pod, "extra1,extra2", "");
+        node.files.put_sandboxes(Some(&[pod]));
+        must("ADD", pod, "at first");
+        node.files.put_pod(pod, "extra2,extra3", "");
+    };
+    let runs = [(); 2].map(|()| {
+        add("traced");
+        assert!(node.traced(&["follow", "traced"], &["-s", "0"], &file).success());
+        must("DEL", "traced", "after a trace");
+        host.open_container("traced").unwrap().delete().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let opened = text.lines().position(|line| line.contains("agent.redb\"")).unwrap();
+        calls(&text).split_off(opened)
+    });
+    let calls = sampled(&in_all(&runs), 40);
+    let mut killed = 0;
+    for (number, call) in calls.iter().enumerate() {
+        let pod = format!("pod{number}");
+        add(&pod);
+        let inject = call.inject();
+        let status = node.traced(&["follow", &pod], &["-s", "0", &inject[0], &inject[1]], &file);
+        killed += usize::from(call.killed(status, &fs::read_to_string(&file).unwrap()));
+        let when = format!("after a kill of a change at {call}");
+        // The next agent goes on from there, or the pod ends.
+        if number % 2 == 0 {
+            node.run(&["reconcile"]);
+            let told = node.files.status(&pod).unwrap();
+            let status = api::status::Statuses::parse(&told).unwrap();
+            let mut names: Vec<String> = status.elements().into_iter().map(|status| status.name).collect();
+            names.sort();
+            assert_eq!(names, ["shop/extra2", "shop/extra3", "shop/lan"], "{when}");
+            must("CHECK", &pod, &when);
+        }
+        must("DEL", &pod, &when);
+        assert_eq!(node.leftovers(&[&pod]), Vec::<String>::new(), "{when}");
+        host.open_container(&pod).unwrap().delete().unwrap();
+        fs::remove_file(node.dir().join(format!("pods/shop/{pod}.json"))).unwrap();
+    }
+    eprintln!("killed a change at {killed} of {} calls", calls.len());
+    assert!(killed > 20, "only {killed} kills");
 }
