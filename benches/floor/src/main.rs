@@ -34,16 +34,13 @@ fn main() -> Result<()> {
             writeln!(std::io::stdout(), "{kib}")
         }
         verb @ ("add" | "del") => {
-            let attachment = Attachment {
-                netns: CString::new(next("network namespace")?)?,
-                ifname: next("interface")?,
-                container: next("container")?,
-                leases: next("lease directory")?,
-                parent: next("parent")?,
-                address: next("address")?.parse().map_err(invalid)?,
-                address6: args.next().map(|text| text.parse().map_err(invalid)).transpose()?,
-            };
-            if verb == "add" { attachment.add() } else { attachment.del() }
+            read_input()?;
+            let args: Vec<String> = args.collect();
+            for one in args.split(|arg| arg == ",") {
+                let attachment = Attachment::parse(one)?;
+                if verb == "add" { attachment.add()? } else { attachment.del()? }
+            }
+            Ok(())
         }
         other => Err(invalid(other)),
     }
@@ -64,12 +61,25 @@ struct Attachment {
 }
 
 impl Attachment {
+    /// `NETNS IFNAME CONTAINER LEASES PARENT ADDRESS [ADDRESS6]`; several are told apart by a word `,`.
+    fn parse(args: &[String]) -> Result<Self> {
+        let next = |at: usize, what: &str| args.get(at).cloned().ok_or_else(|| invalid(what));
+        Ok(Attachment {
+            netns: CString::new(next(0, "network namespace")?)?,
+            ifname: next(1, "interface")?,
+            container: next(2, "container")?,
+            leases: next(3, "lease directory")?,
+            parent: next(4, "parent")?,
+            address: next(5, "address")?.parse().map_err(invalid)?,
+            address6: args.get(6).map(|text| text.parse().map_err(invalid)).transpose()?,
+        })
+    }
+
     fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         [Some(IpAddr::V4(self.address)), self.address6.map(IpAddr::V6)].into_iter().flatten()
     }
 
     fn add(&self) -> Result<()> {
-        read_input()?;
         let pod = Namespace::open(&self.netns)?;
         let mut host = Netlink::open()?;
         let parent = host.get_link(&self.parent)?;
@@ -100,7 +110,10 @@ impl Attachment {
             messages.push(Message::new_address(Family::V6, index, &address.octets(), 64));
         }
         messages.push(Message::up(index));
-        messages.push(Message::default_route(Family::V4, index, &GATEWAY.octets()));
+        // Only the pod's first network has one.
+        if self.address.octets()[..2] == GATEWAY.octets()[..2] {
+            messages.push(Message::default_route(Family::V4, index, &GATEWAY.octets()));
+        }
         if self.address6.is_some() {
             messages.push(Message::default_route(Family::V6, index, &GATEWAY6.octets()));
         }
@@ -115,7 +128,6 @@ impl Attachment {
 
     /// Prints how many microseconds the kernel took from the request to its answer.
     fn del(&self) -> Result<()> {
-        read_input()?;
         let pod = Namespace::open(&self.netns)?;
         let home = Namespace::open(c"/proc/thread-self/ns/net")?;
         pod.enter()?;

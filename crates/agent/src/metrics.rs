@@ -1,6 +1,6 @@
 //! What Prometheus reads.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use cni::Verb;
@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::kube::ClusterHealth;
+use crate::kube::{ClusterHealth, VERBS};
 use crate::server::Observed;
 
 type Labels = Vec<(&'static str, &'static str)>;
@@ -33,6 +33,9 @@ pub struct Metrics {
     known: Family<Labels, Gauge>,
     lists: Counter,
     asked: Counter,
+    requests: Family<Labels, Counter>,
+    status_writes: Counter,
+    status_seconds: Counter<f64, AtomicU64>,
     events: Family<Labels, Counter>,
     waiting: Gauge,
 }
@@ -70,6 +73,9 @@ impl Default for Metrics {
             known: Family::default(),
             lists: Counter::default(),
             asked: Counter::default(),
+            requests: Family::default(),
+            status_writes: Counter::default(),
+            status_seconds: Counter::default(),
             events: Family::default(),
             waiting: Gauge::default(),
         };
@@ -107,6 +113,18 @@ impl Default for Metrics {
             "lookups",
             "Objects asked of the API server because a watch did not have them",
             metrics.asked.clone(),
+        );
+        registry.register("api_requests", "Requests to the API server by verb", metrics.requests.clone());
+        registry.register(
+            "status_writes",
+            "Status annotations, each one patch when nothing goes wrong",
+            metrics.status_writes.clone(),
+        );
+        registry.register_with_unit(
+            "status_write",
+            "Time that ADDs waited for status annotations, the API server's part of them",
+            Unit::Seconds,
+            metrics.status_seconds.clone(),
         );
         registry.register("events", "Events on pods by what became of them", metrics.events.clone());
         registry.register("waiting_events", "Events on pods that wait to be sent", metrics.waiting.clone());
@@ -147,6 +165,14 @@ impl Metrics {
         }
         self.lists.inner().store(cluster.lists, Ordering::Relaxed);
         self.asked.inner().store(cluster.asked, Ordering::Relaxed);
+        for (verb, count) in VERBS.into_iter().zip(cluster.sent.requests) {
+            let counter = self.requests.get_or_create_owned(&vec![("verb", verb)]);
+            counter.inner().store(count, Ordering::Relaxed);
+        }
+        self.status_writes.inner().store(cluster.sent.status_writes, Ordering::Relaxed);
+        self.status_seconds
+            .inner()
+            .store(cluster.sent.status_time.as_secs_f64().to_bits(), Ordering::Relaxed);
         for (result, count) in [("sent", cluster.events_sent), ("dropped", cluster.events_dropped)] {
             let counter = self.events.get_or_create_owned(&vec![("result", result)]);
             counter.inner().store(count, Ordering::Relaxed);
@@ -175,6 +201,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::kube::Sent;
 
     #[test]
     fn what_was_counted_is_what_is_read() {
@@ -185,6 +212,8 @@ mod tests {
         {
             metrics.observe(&Observed { verb: Verb::Add, answer: &answer, took });
         }
+        let sent =
+            Sent { requests: [1, 2, 3, 44, 9, 0], status_writes: 42, status_time: Duration::from_millis(84) };
         let cluster = ClusterHealth {
             listed: true,
             known: Some((110, 7)),
@@ -195,6 +224,7 @@ mod tests {
             events_sent: 9,
             events_dropped: 1,
             events_waiting: 3,
+            sent,
         };
         let now = Snapshot { cluster, store: Some((330, 4)), spool: 6 };
         metrics.to_text(&now);
@@ -215,6 +245,9 @@ mod tests {
             "llano_events_total{result=\"sent\"} 9",
             "llano_events_total{result=\"dropped\"} 1",
             "llano_waiting_events 3",
+            "llano_api_requests_total{verb=\"patch\"} 44",
+            "llano_status_writes_total 42",
+            "llano_status_write_seconds_total 0.084",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }

@@ -10,18 +10,19 @@ mod site;
 mod tree;
 
 use crate::need::{self, Job};
-use crate::{dist, run};
+use crate::{cluster, dist, run};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use peers::{FLOOR, Kind, LLANO, Peer};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The benchmarks there are.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
     /// The plugin: ADD, DEL, many leases, many at once, size, memory
     Cni,
-    /// Pods by way of the agent, without an API server: ADD and DEL with one and three macvlans
+    /// Pods by way of the agent, without and with an API server: ADD and DEL with one to four macvlans; its memory
     Agent,
     /// A bond, two VLANs and two macvlans in a virtual machine: `llano host apply` against `ip -batch`
     Host,
@@ -73,8 +74,9 @@ fn agent(args: &Args) -> Result<()> {
     let target = run::target_dir()?;
     if !args.built {
         need::apt(&[Job::Bench])?;
-        dist::build("llano-cni")?;
+        dist::run()?;
         dist::build("floor")?;
+        cluster::install(false)?;
         run::step(&mut run::cargo(&[
             "build",
             "--quiet",
@@ -83,6 +85,14 @@ fn agent(args: &Args) -> Result<()> {
             "netns-tests",
             "--bin",
             "test-agent",
+        ])?)?;
+        run::step(&mut run::cargo(&[
+            "build",
+            "--quiet",
+            "--package",
+            "cluster-tests",
+            "--bin",
+            "agent-bench",
         ])?)?;
     }
     if !need::is_root() {
@@ -96,8 +106,9 @@ fn agent(args: &Args) -> Result<()> {
         std::os::unix::fs::symlink(small.join("llano-cni"), &link)
             .with_context(|| format!("cannot create {}", link.display()))?;
     }
-    let programs =
-        agent::Programs { plugins, agent: target.join("release/test-agent"), floor: small.join("floor") };
+    let floor = small.join("floor");
+    agent_on_a_cluster(args, &target, &floor)?;
+    let programs = agent::Programs { plugins, agent: target.join("release/test-agent"), floor };
     let site = site::Site::enter(&target.join(format!("bench-{}", std::process::id())))?;
     let scenarios = agent::measure(&site, &programs, args.runs.into())?;
     if args.json {
@@ -109,6 +120,17 @@ fn agent(args: &Args) -> Result<()> {
         bail!("a budget is missed");
     }
     Ok(())
+}
+
+/// Measured on a cluster of one node, by the program that the tests' package has for it.
+fn agent_on_a_cluster(args: &Args, target: &Path, floor: &Path) -> Result<()> {
+    let mut command = Command::new(target.join("debug/agent-bench"));
+    command.arg(floor).arg(args.runs.to_string());
+    command.env("LLANO_BIN_DIR", target.join("dist")).env("LLANO_CACHE_DIR", run::cache_dir()?);
+    if args.json {
+        command.arg("--json");
+    }
+    run::step(&mut command)
 }
 
 /// Measured in namespaces of this process.

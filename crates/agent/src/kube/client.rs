@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use tower::limit::ConcurrencyLimitLayer;
 use tower::util::MapRequestLayer;
 
+use super::requests::Requests;
 use crate::{Error, Result};
 
 /// How long a connection may take to come about.
@@ -47,11 +48,11 @@ impl Access {
         }
     }
 
-    /// A client; nothing is asked of the API server yet.
+    /// A client that counts its requests; nothing is asked of the API server yet.
     ///
     /// # Errors
     /// [`Error::Access`].
-    pub(crate) async fn client(&self) -> Result<Client> {
+    pub(super) async fn client(&self, requests: Arc<Requests>) -> Result<Client> {
         let mut config = self.config().await?;
         config.connect_timeout = Some(CONNECT);
         // Each caller knows itself how long it may go on asking.
@@ -60,16 +61,20 @@ impl Access {
         if let Some(path) = &token {
             read_token(path).map_err(|reason| self.refuse(reason))?;
         }
-        let layer = MapRequestLayer::new(authorize(token));
+        let layer = MapRequestLayer::new(authorize(token, requests));
         let builder = ClientBuilder::try_from(config).map_err(|error| self.refuse(error))?;
         Ok(builder.with_layer(&layer).with_layer(&ConcurrencyLimitLayer::new(REQUESTS)).build())
     }
 }
 
-/// Puts the token into each request. It is read for each: kubelet exchanges it before it ends, and a new one counts at once.
-fn authorize(token: Option<PathBuf>) -> impl Fn(http::Request<Body>) -> http::Request<Body> + Clone {
+/// Counts each request and puts the token into it. It is read for each: kubelet exchanges it before it ends, and a new one counts at once.
+fn authorize(
+    token: Option<PathBuf>,
+    requests: Arc<Requests>,
+) -> impl Fn(http::Request<Body>) -> http::Request<Body> + Clone {
     let token: Option<Arc<Path>> = token.map(Into::into);
     move |mut request| {
+        requests.count(&request);
         let agent = HeaderValue::from_static(concat!("llano/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, agent);
         match token.as_deref().map(read_token) {

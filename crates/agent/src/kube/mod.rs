@@ -9,6 +9,7 @@ mod kinds;
 mod object;
 mod overview;
 mod queue;
+mod requests;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,8 @@ use api::{Event, Nad, NetworkRef};
 pub use client::Access;
 pub use overview::{AgentSummary, DefinitionSummary, NodeSummary, Overview, RefusedPod};
 pub use queue::EventLimits;
+pub use requests::Sent;
+pub(crate) use requests::VERBS;
 pub use view::Change;
 pub use watch::Backoff;
 
@@ -33,6 +36,7 @@ use crate::{Cluster, Error, Found, PodKey, PodView, Result};
 use events::Events;
 use kinds::{Definitions, Pods};
 use object::KnownPod;
+use requests::Requests;
 use status::Written;
 use view::View;
 use watch::{Health, plain};
@@ -84,6 +88,8 @@ pub struct ClusterHealth {
     pub events_dropped: u64,
     /// Events that wait.
     pub events_waiting: usize,
+    /// Requests since the start.
+    pub sent: Sent,
 }
 
 /// The cluster.
@@ -98,6 +104,7 @@ pub struct ApiServer {
     backoff: Backoff,
     lag: Duration,
     asked: AtomicU64,
+    requests: Arc<Requests>,
 }
 
 impl ApiServer {
@@ -112,7 +119,11 @@ impl ApiServer {
         changed: impl Fn(Change) + Send + Sync + 'static,
     ) -> Result<ApiServer> {
         let Options { access, node, backoff, lag, events } = options;
-        let made = driver.wait(Instant::now() + ANSWER, async move { access.client().await });
+        let requests = Arc::new(Requests::default());
+        let made = driver.wait(Instant::now() + ANSWER, {
+            let requests = Arc::clone(&requests);
+            async move { access.client(requests).await }
+        });
         let client = made.unwrap_or_else(|| Err(ending("client")))?;
         let view = Arc::new(View::default());
         let (pods, definitions) = (Arc::new(Health::default()), Arc::new(Health::default()));
@@ -134,6 +145,7 @@ impl ApiServer {
             backoff,
             lag,
             asked: AtomicU64::new(0),
+            requests,
         })
     }
 
@@ -150,6 +162,7 @@ impl ApiServer {
             events_sent,
             events_dropped,
             events_waiting,
+            sent: self.requests.sent(),
         }
     }
 
@@ -270,9 +283,11 @@ impl Cluster for ApiServer {
         };
         let (client, backoff) = (self.client.clone(), self.backoff);
         let (key, annotation) = (pod.clone(), annotation.to_owned());
+        let started = Instant::now();
         let answer = self.driver.wait(until, async move {
             status::write(&client, (&key.namespace, &key.name, &uid), &annotation, until, backoff).await
         });
+        self.requests.wrote_status(started.elapsed());
         match answer {
             Some(Ok(Written::Yes | Written::Gone)) => Ok(()),
             Some(Err(reason)) => Err(failed(reason)),

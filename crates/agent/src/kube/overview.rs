@@ -1,6 +1,7 @@
 //! The whole cluster at a glance, asked once: nodes and their agents, pods with networks, pods that were refused, definitions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::kube::core::Request;
@@ -108,7 +109,7 @@ impl Overview {
         let driver = Driver::start().map_err(|error| behind(error.to_string()))?;
         let access = access.clone();
         let answer = driver.wait(Instant::now() + ALL, async move {
-            let client = access.client().await?;
+            let client = access.client(Arc::default()).await?;
             Found::ask(&client).await.map(Found::summary)
         });
         answer.unwrap_or_else(|| Err(behind(format!("no answer within {} s", ALL.as_secs()))))
