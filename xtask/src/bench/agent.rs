@@ -41,6 +41,13 @@ pub(super) fn measure(site: &Site, programs: &Programs, rounds: usize) -> Result
         let dir = site.data_dir(storage, "agent")?;
         describe(&dir, &site.data_dir(storage, "leases")?)?;
         let agent = start(&programs.agent, &dir)?;
+        // As on every node that has pods: what they share, such as the shim of host access, is there.
+        let pod = site.pod(&format!("standing-{}", storage.name()))?;
+        let floors = site.data_dir(storage, "floor-standing")?;
+        number += 1;
+        Place { programs, dir: &dir, pod: &pod, floors: &floors, macvlans: 3 }
+            .plugin("ADD", number)?
+            .run()?;
         for macvlans in [1, 3] {
             let pod = site.pod(&format!("agent-{}-{macvlans}", storage.name()))?;
             let floors = site.data_dir(storage, &format!("floor-{macvlans}"))?;

@@ -1,6 +1,7 @@
 //! Pods by way of the plugin, the agent and a real API server: `agent-bench FLOOR ROUNDS [--json]`, called by `cargo xtask bench agent`.
 //!
 //! Kubelet is stopped once the node is there, so that the pods are only what the API server has of them, and every call is ours.
+//! Another pod stands on all networks meanwhile, as on every node that has pods. Before each time is taken, the events are gone.
 
 // It ends where it cannot go on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -18,8 +19,11 @@ use serde_json::{Value, json};
 const NODE: &str = "node1";
 /// Of a pod: the cluster network's and the extra ones.
 const MACVLANS: [usize; 4] = [1, 2, 3, 4];
+/// Where the distribution has the reference plugins.
+const REFERENCE: &str = "/usr/lib/cni";
 /// What Multus needs for the cluster network and one or three extra ones, in ms: thin v4.3 with the reference plugins, on this
-/// cluster and this kind of machine, measured once; the module is not served, so that it cannot take part.
+/// cluster and this kind of machine, measured once; the module is not served, so that it cannot take part. The reference plugins
+/// do: it runs them one after another, and cannot be faster than they are.
 const MULTUS: [(usize, f64, f64); 2] = [(2, 56.8, 71.9), (4, 92.5, 118.3)];
 /// Pods of a full node, and each one's macvlans.
 const FULL: usize = 110;
@@ -83,19 +87,24 @@ struct Shape {
     del: Times,
     floor_add: Times,
     floor_del: Times,
+    /// The reference plugins one after another, without anybody who calls them.
+    reference_add: Times,
+    reference_del: Times,
     /// Requests to the API server in all ADDs and DELs: patches, and reads.
     patches: u64,
     reads: u64,
 }
 
 impl Shape {
-    fn rows(&self) -> [(&'static str, &Times); 5] {
+    fn rows(&self) -> [(&'static str, &Times); 7] {
         [
             ("ADD", &self.add),
             ("ADD without the API server", &self.without_api),
             ("ADD, floor", &self.floor_add),
+            ("ADD, reference plugins alone", &self.reference_add),
             ("DEL", &self.del),
             ("DEL, floor", &self.floor_del),
+            ("DEL, reference plugins alone", &self.reference_del),
         ]
     }
 
@@ -112,8 +121,11 @@ impl Shape {
         if let Some((add, del)) = self.multus() {
             println!("  Multus, measured once                ADD {add} ms, DEL {del} ms");
             let times = [(add, &self.add), (del, &self.del)].map(|(multus, ours)| multus / ours.quantile(50));
-            println!("  times as fast                        ADD {:.1}, DEL {:.1}", times[0], times[1]);
+            println!("  times as fast as that                ADD {:.1}, DEL {:.1}", times[0], times[1]);
         }
+        let [add, del] = [(&self.reference_add, &self.add), (&self.reference_del, &self.del)]
+            .map(|(reference, ours)| reference.quantile(50) / ours.quantile(50));
+        println!("  times as fast as the reference plugins ADD {add:.1}, DEL {del:.1}");
         println!("  requests: {} patches, {} reads in {number} ADDs and DELs", self.patches, self.reads);
     }
 
@@ -164,6 +176,8 @@ impl Bench<'_> {
     }
 
     fn measure(&self, rounds: usize) -> (Vec<Shape>, Full) {
+        let (uid, netns) = (self.pod("standing", networks().len()), self.namespace("standing"));
+        self.plugin("ADD", "standing", "standing", &uid, &netns);
         let shapes = MACVLANS.iter().map(|macvlans| self.shape(*macvlans, rounds)).collect();
         (shapes, self.full())
     }
@@ -171,7 +185,8 @@ impl Bench<'_> {
     fn shape(&self, macvlans: usize, rounds: usize) -> Shape {
         let name = format!("pod{macvlans}");
         let uid = self.pod(&name, macvlans);
-        let (ours, theirs) = (self.namespace(&name), self.namespace(&format!("{name}-floor")));
+        let ours = self.namespace(&name);
+        let [floor, reference] = ["floor", "reference"].map(|who| self.namespace(&format!("{name}-{who}")));
         let mut shape = Shape {
             macvlans,
             add: Times::default(),
@@ -179,20 +194,26 @@ impl Bench<'_> {
             del: Times::default(),
             floor_add: Times::default(),
             floor_del: Times::default(),
+            reference_add: Times::default(),
+            reference_del: Times::default(),
             patches: 0,
             reads: 0,
         };
         let before = self.counters();
         for round in 0..rounds {
             let id = format!("{name}-{round}");
+            self.rest();
             let waited = self.counters().status_seconds;
             let whole = self.plugin("ADD", &id, &name, &uid, &ours);
             let waited = (self.counters().status_seconds - waited) * 1000.0;
             shape.add.push(whole);
             shape.without_api.push(whole - waited);
+            self.rest();
             shape.del.push(self.plugin("DEL", &id, &name, &uid, &ours));
-            shape.floor_add.push(self.floor("add", round, macvlans, &theirs));
-            shape.floor_del.push(self.floor("del", round, macvlans, &theirs));
+            shape.floor_add.push(self.floor("add", round, macvlans, &floor));
+            shape.floor_del.push(self.floor("del", round, macvlans, &floor));
+            shape.reference_add.push(self.reference("ADD", &id, macvlans, &reference));
+            shape.reference_del.push(self.reference("DEL", &id, macvlans, &reference));
         }
         let after = self.counters();
         shape.patches = after.patches - before.patches;
@@ -254,6 +275,31 @@ impl Bench<'_> {
         self.time(command, "")
     }
 
+    /// The reference plugins, one interface after another, on networks of their own.
+    fn reference(&self, verb: &str, id: &str, macvlans: usize, netns: &Path) -> f64 {
+        let one = |at: usize| {
+            let conf = json!({
+                "cniVersion": "1.0.0", "name": format!("reference{at}"), "type": "macvlan", "master": PARENT, "mode": "bridge",
+                "ipam": {"type": "host-local", "ranges": [[{"subnet": format!("10.{}.0.0/16", 100 + at)}]]},
+            });
+            let mut command = Command::new(Path::new(REFERENCE).join("macvlan"));
+            command
+                .env("CNI_COMMAND", verb)
+                .env("CNI_CONTAINERID", id)
+                .env("CNI_NETNS", netns)
+                .env("CNI_IFNAME", format!("net{at}"))
+                .env("CNI_PATH", REFERENCE);
+            self.time(command, &conf.to_string())
+        };
+        (0..macvlans).map(one).sum()
+    }
+
+    /// Waits until the agent has nothing left to send.
+    fn rest(&self) {
+        let rested = || Ok((metric::<u64>(&self.metrics(), "llano_waiting_events") == 0).then_some(()));
+        Cluster::wait("the events", PATIENCE * 5, rested).unwrap();
+    }
+
     fn time(&self, mut command: Command, input: &str) -> f64 {
         let run = move || {
             command.env_remove("LD_LIBRARY_PATH").current_dir("/");
@@ -287,11 +333,7 @@ impl Bench<'_> {
         for (name, uid, netns) in &pods {
             self.plugin("ADD", name, name, uid, netns);
         }
-        let rested = || {
-            let waiting = metric::<u64>(&self.metrics(), "llano_waiting_events");
-            Ok((waiting == 0).then_some(()))
-        };
-        Cluster::wait("the events", PATIENCE * 5, rested).unwrap();
+        self.rest();
         std::thread::sleep(Duration::from_secs(5));
         let processes = self.cluster.host(NODE).unwrap().processes().unwrap();
         let agent = processes.iter().find(|process| process.program == "llano").expect("an agent");
