@@ -1,7 +1,8 @@
 //! `type: llano`: hands the call to the node's agent, which knows the pods and makes their interfaces.
 //!
-//! An ADD waits for an agent that is not there, because a failed sandbox costs a pod ten seconds; a DEL never waits: without
-//! an agent it is written to disk, and the next agent takes it from there.
+//! An ADD waits for an agent that is not there, because a failed sandbox costs a pod ten seconds. So does STATUS: without a network a
+//! node is not ready, and its pods leave their Services. A DEL never waits: without an agent it is written to disk, and the next
+//! agent takes it from there.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use crate::spool;
 
 /// How long an ADD waits for the agent's socket.
 const WAIT: Duration = Duration::from_secs(30);
+/// The same for STATUS: a kubelet that its runtime leaves without an answer for 30 s takes the node for not ready as well.
+const STATUS_WAIT: Duration = Duration::from_secs(15);
 /// Between two looks at the socket.
 const PAUSE: Duration = Duration::from_millis(20);
 /// What a call may take once the agent has it: below the four minutes after which kubelet gives up.
@@ -50,6 +53,26 @@ impl AgentPlugin {
     /// Then no agent comes any more, and at the runtime's next try the primary plugin serves.
     fn is_uninstalled(&self) -> bool {
         self.file.is_absolute() && !self.file.exists()
+    }
+
+    /// Asks, and for so long waits for an agent to be there.
+    fn ask_for(&self, agent: &Agent, request: &Request, wait: Duration) -> Result<Option<CniResult>> {
+        let end = Instant::now() + wait;
+        loop {
+            match forward(&agent.socket, request, LIMIT) {
+                Ok(result) => return Ok(result),
+                // Not there yet, or it ended in the middle: a new one takes the call up from its beginning.
+                Err(ForwardError::NotRunning { .. } | ForwardError::Protocol { .. })
+                    if Instant::now() < end =>
+                {
+                    if self.is_uninstalled() {
+                        return Err(cni::Error::try_again("llano agent: it was uninstalled meanwhile"));
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(agent.failure(error)),
+            }
+        }
     }
 
     fn socket(&self, request: &Request) -> Result<PathBuf> {
@@ -101,23 +124,8 @@ impl Plugin for AgentPlugin {
 
     fn add(&self, request: &Request) -> Result<CniResult> {
         let agent = self.agent(request)?;
-        let end = Instant::now() + agent.wait;
-        loop {
-            match forward(&agent.socket, request, LIMIT) {
-                Ok(Some(result)) => return Ok(result),
-                Ok(None) => return Err(cni::Error::internal("llano agent: answered without a result")),
-                // Not there yet, or it ended in the middle: a new one takes the ADD up from its beginning.
-                Err(ForwardError::NotRunning { .. } | ForwardError::Protocol { .. })
-                    if Instant::now() < end =>
-                {
-                    if self.is_uninstalled() {
-                        return Err(cni::Error::try_again("llano agent: it was uninstalled meanwhile"));
-                    }
-                    std::thread::sleep(PAUSE);
-                }
-                Err(error) => return Err(agent.failure(error)),
-            }
-        }
+        let result = self.ask_for(&agent, request, agent.wait)?;
+        result.ok_or_else(|| cni::Error::internal("llano agent: answered without a result"))
     }
 
     fn del(&self, request: &Request) -> Result<()> {
@@ -140,9 +148,11 @@ impl Plugin for AgentPlugin {
 
     fn status(&self, request: &Request) -> Result<()> {
         let agent = self.agent(request)?;
-        agent.ask(request).map_err(|error| match error.code() {
-            cni::code::TRY_AGAIN => cni::Error::unavailable(error.msg()).with_details(error.details()),
-            _ => error,
+        self.ask_for(&agent, request, agent.wait.min(STATUS_WAIT)).map(drop).map_err(|error| {
+            match error.code() {
+                cni::code::TRY_AGAIN => cni::Error::unavailable(error.msg()).with_details(error.details()),
+                _ => error,
+            }
         })
     }
 

@@ -19,6 +19,8 @@ pub(crate) fn status_and_gc(cluster: &Cluster) {
     let mut list: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     list["cniVersion"] = json!("1.1.0");
     list["name"] = json!("tool");
+    // Seconds that an agent is waited for: here nobody comes.
+    list["plugins"][0]["agentTimeout"] = json!(1);
     let dir = cluster.on_disk("node1", DIR);
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("tool.conflist"), list.to_string()).unwrap();

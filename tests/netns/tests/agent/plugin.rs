@@ -33,6 +33,23 @@ fn add_check_and_del_by_way_of_the_socket() {
 }
 
 #[test]
+fn a_node_stays_ready_while_one_agent_makes_room_for_the_next() {
+    let (lab, plugins) = (lab(), llano_plugins());
+    let host = lab.host("host").unwrap();
+    let node = AgentNode::new(host, PROGRAM);
+    networks(&node, 1);
+    node.files.put_pod("web", "extra1", "");
+    host.container("c1").unwrap();
+    node.serve().kill();
+    std::thread::scope(|scope| {
+        let status = scope.spawn(|| node.plugin(&plugins, "STATUS", "web", "c1"));
+        let agent = node.serve();
+        status.join().unwrap().unwrap();
+        agent.stop();
+    });
+}
+
+#[test]
 fn a_del_without_an_agent_is_done_by_the_next() {
     let (lab, plugins) = (lab(), llano_plugins());
     let host = lab.host("host").unwrap();

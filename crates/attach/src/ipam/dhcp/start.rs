@@ -106,7 +106,7 @@ fn find(cni_path: &[PathBuf], socket: &Path) -> Result<PathBuf> {
     let own = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
     let dirs: Vec<PathBuf> =
         own.into_iter().chain(cni_path.iter().cloned()).chain(USUAL.map(PathBuf::from)).collect();
-    if let Some(found) = dirs.iter().map(|dir| dir.join("llano")).find(|file| file.is_file()) {
+    if let Some(found) = dirs.iter().map(|dir| dir.join("llano")).find(|file| is_program(file)) {
         return Ok(found);
     }
     let list: Vec<_> = dirs.iter().map(|dir| dir.to_string_lossy()).collect();
@@ -117,6 +117,11 @@ fn find(cni_path: &[PathBuf], socket: &Path) -> Result<PathBuf> {
         list.join(" ")
     ))
     .into())
+}
+
+/// The plugin has a link of the program's name among the other plugins, for its type `llano`: that is not the program.
+fn is_program(file: &Path) -> bool {
+    file.canonicalize().is_ok_and(|real| real.is_file() && !real.ends_with("llano-cni"))
 }
 
 fn with_end(path: &Path, end: &str) -> PathBuf {
