@@ -13,6 +13,9 @@ pub(crate) const PLUGIN_SIZE: u64 = 700_000;
 /// Packages built with a standard library of their own: the plugin, and the floor it is measured against.
 const SMALL: [&str; 2] = ["llano-cni", "floor"];
 
+/// Their target directory: in one with others, the flags of each build make the other's output stale, every time.
+const APART: &str = "small";
+
 /// Builds both programs, checks the plugin's size and returns the directory they are in.
 pub(crate) fn run() -> Result<PathBuf> {
     need::rust_target(TARGET)?;
@@ -41,18 +44,28 @@ pub(crate) fn run() -> Result<PathBuf> {
 /// toolchain; a plain `cargo build` gives a larger plugin that behaves the same.
 pub(crate) fn build(package: &str) -> Result<PathBuf> {
     let mut cargo = run::cargo(&["build", "--quiet", "--release", "--target", TARGET, "--package", package])?;
+    let built = output(package)?;
     if SMALL.contains(&package) {
         need::rust_source()?;
+        cargo.arg("--target-dir").arg(run::target_dir()?.join(APART));
         cargo
             .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", "-Cforce-unwind-tables=no");
+            .env("RUSTC_BOOTSTRAP", "1");
         // A panic ends the process at once: nothing walks the tables for unwinding, a tenth of the file.
         cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", "-C force-unwind-tables=no");
         cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z");
     }
     run::step(&mut cargo)?;
-    Ok(run::target_dir()?.join(TARGET).join("release").join(package))
+    Ok(built)
+}
+
+/// Where [`build`] puts a package's program.
+pub(crate) fn output(package: &str) -> Result<PathBuf> {
+    let mut target = run::target_dir()?;
+    if SMALL.contains(&package) {
+        target.push(APART);
+    }
+    Ok(target.join(TARGET).join("release").join(package))
 }
 
 /// Puts a file in place by rename, so that a program that runs from there is not disturbed. Left alone when equal.

@@ -98,15 +98,14 @@ fn agent(args: &Args) -> Result<()> {
     if !need::is_root() {
         return again_as_root();
     }
-    let small = target.join(dist::TARGET).join("release");
     let plugins = target.join("dist/bench-agent");
     std::fs::create_dir_all(&plugins).with_context(|| format!("cannot create {}", plugins.display()))?;
     let link = plugins.join("llano");
     if link.symlink_metadata().is_err() {
-        std::os::unix::fs::symlink(small.join("llano-cni"), &link)
+        std::os::unix::fs::symlink(dist::output("llano-cni")?, &link)
             .with_context(|| format!("cannot create {}", link.display()))?;
     }
-    let floor = small.join("floor");
+    let floor = dist::output("floor")?;
     agent_on_a_cluster(args, &target, &floor)?;
     let programs = agent::Programs { plugins, agent: target.join("release/test-agent"), floor };
     let site = site::Site::enter(&target.join(format!("bench-{}", std::process::id())))?;
@@ -207,7 +206,7 @@ fn cni(args: &Args) -> Result<()> {
         return again_as_root();
     }
     let plugins = name_links(&target)?;
-    let floor = target.join(dist::TARGET).join("release/floor");
+    let floor = dist::output("floor")?;
     let peers = vec![
         Peer { name: LLANO, kind: Kind::Plugins(plugins) },
         Peer { name: "debian", kind: Kind::Plugins("/usr/lib/cni".into()) },
