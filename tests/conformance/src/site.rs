@@ -64,7 +64,9 @@ pub fn state(host: &Host) -> Vec<String> {
     let route = |route: &kernel::Route| {
         format!("route {:?} via {:?} table {}", route.dst, route.gateway, route.table)
     };
-    all.extend(routes.iter().map(route));
+    // The kernel's own table follows from the addresses, and of IPv6 only once duplicate address detection has passed.
+    const LOCAL: u32 = 255;
+    all.extend(routes.iter().filter(|route| route.table != LOCAL).map(route));
     all.sort();
     all
 }
