@@ -138,7 +138,9 @@ impl Plugin for AgentPlugin {
         match forward(&socket, request, DEL_LIMIT) {
             Ok(_) => Ok(()),
             Err(ForwardError::Cni(error)) if error.code() != cni::code::TRY_AGAIN => Err(error),
-            Err(_) => Ok(spool::keep(&dir, request)?),
+            // It has the call, and is at it or hangs.
+            Err(ForwardError::Timeout { .. }) => Ok(spool::keep(&dir, request).map(drop)?),
+            Err(_) => Ok(spool::leave(&dir, request, &socket, DEL_LIMIT)?),
         }
     }
 

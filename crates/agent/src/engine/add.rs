@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use api::{Caller, Event, Plan, Sandbox, resolve, sequence};
+use api::{Caller, Plan, Sandbox, resolve, sequence};
 use cni::{CniResult, Request};
 use kernel::NetNs;
 
 use super::definitions::Definitions;
 use super::delegate::World;
 use super::locks::Turn;
-use super::{Arc, Engine, host_access};
+use super::{After, Arc, Engine, host_access};
 use crate::{Found, Pod, PodKey, PodView};
 
 /// Who the plan is for.
@@ -45,11 +45,7 @@ impl Asking {
 }
 
 impl Engine {
-    pub(super) fn add(
-        self: &Arc<Engine>,
-        request: &Request,
-        events: &mut Vec<(PodKey, Event)>,
-    ) -> cni::Result<CniResult> {
+    pub(super) fn add(self: &Arc<Engine>, request: &Request, after: &mut After) -> cni::Result<CniResult> {
         let env = &request.env;
         let id = env.container_id.as_str();
         not_ours(request)?;
@@ -60,7 +56,7 @@ impl Engine {
         let asking = self.asking(Caller::from_args(&env.args)?, until)?;
         let plan = self.plan(request, &asking).inspect_err(|error| {
             if let Some(key) = asking.key() {
-                events.push((key.clone(), error.event()));
+                after.events.push((key.clone(), error.event()));
             }
         });
         let plan = plan.map_err(|error| error.to_cni())?;
@@ -79,7 +75,8 @@ impl Engine {
         if finished.is_err() {
             self.undo(&plan, &added.results, &mut world);
         } else if let Some(key) = asking.key() {
-            events.extend(added.events.into_iter().map(|event| (key.clone(), event)));
+            after.events.extend(added.events.into_iter().map(|event| (key.clone(), event)));
+            after.added = Some(key.clone());
         }
         finished
             .inspect(|_| tracing::info!(pod = %Name(&pod), container = id, count = plan.calls.len(), "added"))

@@ -29,20 +29,19 @@ impl Engine {
         }
     }
 
+    /// The pod has a new sandbox. A runtime that was killed while it made one knows nothing of it when it is back, and never
+    /// calls DEL: when there is another, the runtime is asked which it has.
+    pub(super) fn pod_added(&self, pod: &PodKey) {
+        if self.containers_of(pod).len() > 1 {
+            self.later.look_after(self.setup.limits.retry);
+        }
+    }
+
     fn containers_of(&self, pod: &PodKey) -> Vec<String> {
-        let records = match self.store.all() {
-            Ok(records) => records,
-            Err(error) => {
-                tracing::error!(error = %error, "store not read");
-                return Vec::new();
-            }
-        };
-        let own = |record: &Record| {
-            let key = &record.pod;
-            key.name == pod.name && key.namespace == pod.namespace && key.uid == pod.uid
-        };
-        let found = records.into_iter().flatten().filter(own);
-        found.map(|record| record.pod.container_id).collect()
+        self.store.containers_of(pod).unwrap_or_else(|error| {
+            tracing::error!(error = %error, "store not read");
+            Vec::new()
+        })
     }
 
     /// Brings one container to its pod's annotation.

@@ -95,7 +95,15 @@ impl Default for Limits {
 pub struct Reply {
     /// The answer.
     pub answer: cni::Result<Option<CniResult>>,
+    after: After,
+}
+
+/// What is done once a call is answered.
+#[derive(Debug, Default)]
+struct After {
     events: Vec<(PodKey, Event)>,
+    /// The pod that has its interfaces now.
+    added: Option<PodKey>,
 }
 
 /// See the [module](self). All its functions may block and may be called from any thread.
@@ -149,10 +157,14 @@ impl Engine {
 
     /// Serves a call of the plugin.
     pub fn call(self: &Arc<Engine>, request: &Request) -> Reply {
-        let mut events = Vec::new();
+        let mut after = After::default();
         let answer = match request.env.verb {
-            Verb::Add => self.add(request, &mut events).map(Some),
-            Verb::Del => self.del(request).map(|()| None),
+            Verb::Add => self.add(request, &mut after).map(Some),
+            // The plugin leaves it on disk then.
+            Verb::Del => {
+                let done = self.del(request).map(|()| None);
+                done.inspect_err(|_| self.later.look_after(self.setup.limits.retry))
+            }
             Verb::Check => self.check(request).map(|()| None),
             Verb::Status => self.status(request).map(|()| None),
             Verb::Gc => self.gc(request).map(|()| None),
@@ -162,12 +174,15 @@ impl Engine {
             let (verb, container) = (request.env.verb.as_str(), &request.env.container_id);
             tracing::warn!(verb, container, code = error.code(), error = %error, "call failed");
         }
-        Reply { answer, events }
+        Reply { answer, after }
     }
 
-    /// Sends the events of a reply: after it, because the pod waits for the reply only.
+    /// Sends the events of a reply and looks for what it made superfluous: after it, because the pod waits for the reply only.
     pub fn sent(&self, reply: Reply) {
-        for (pod, event) in reply.events {
+        if let Some(pod) = &reply.after.added {
+            self.pod_added(pod);
+        }
+        for (pod, event) in reply.after.events {
             self.cluster.event(&pod, event);
         }
     }

@@ -124,7 +124,11 @@ impl Engine {
             if sandboxes.iter().any(lives) || record.doomed.is_some() {
                 continue;
             }
-            let Some(turn) = self.locks.try_take(id) else { continue };
+            let Some(turn) = self.locks.try_take(id) else {
+                // Somebody is at it; what becomes of it is seen then.
+                missing.insert(id.to_owned(), now);
+                continue;
+            };
             let since = lock(&self.missing).get(id).copied().unwrap_or(now);
             let gone = record.pod.netns.as_deref().is_none_or(|path| !path.exists());
             if !gone && now.duration_since(since) < patience {

@@ -18,7 +18,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 
 pub use record::{Attachment, Pod, Record, Unreadable};
 
-use crate::{Error, Result};
+use crate::{Error, PodKey, Result};
 use batch::{Batch, CALLS, Change, DOOMED, LOST, META, PODS, RESULTS};
 
 /// Most bytes of pages kept in memory: the agent reads a record at a time.
@@ -211,6 +211,23 @@ impl Store {
         for entry in pods.iter().map_err(|error| self.failed(&error))? {
             let (id, text) = entry.map_err(|error| self.failed(&error))?;
             found.push(self.record(id.value(), text.value())?);
+        }
+        Ok(found)
+    }
+
+    /// The container IDs of a pod: more than one when the runtime made it anew, or will forget one of them.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn containers_of(&self, key: &PodKey) -> Result<Vec<String>> {
+        let pods = self.read(PODS)?;
+        let mut found = Vec::new();
+        for entry in pods.iter().map_err(|error| self.failed(&error))? {
+            let (id, text) = entry.map_err(|error| self.failed(&error))?;
+            let pod = Pod::read(id.value(), text.value());
+            if pod.is_ok_and(|pod| pod.is(key)) {
+                found.push(id.value().to_owned());
+            }
         }
         Ok(found)
     }

@@ -7,6 +7,7 @@ use cni::json::{self, Object, Value};
 use cni::{CniResult, Version};
 
 use super::batch::WHOLE;
+use crate::PodKey;
 
 /// A pod's sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,12 @@ impl Pod {
         value.to_compact()
     }
 
-    fn read(id: &str, text: &str) -> cni::Result<Pod> {
+    /// Whether it is a sandbox of this pod.
+    pub fn is(&self, key: &PodKey) -> bool {
+        self.name == key.name && self.namespace == key.namespace && self.uid == key.uid
+    }
+
+    pub(super) fn read(id: &str, text: &str) -> cni::Result<Pod> {
         let value = json::parse(text.as_bytes())?;
         let root = Object::root(&value)?;
         let text = |key: &str| root.string(key).map(|text| text.unwrap_or_default().to_owned());

@@ -78,14 +78,24 @@ impl Dhcp {
             // No daemon and no lease was ever written: there is nothing to give back.
             Err(ForwardError::NotRunning { .. }) if !self.has_leases() => return Ok(()),
             Err(ForwardError::NotRunning { .. }) => {}
-            Err(ForwardError::Timeout { .. } | ForwardError::Protocol { .. }) => {
-                return spool::keep(&self.state_dir.join("spool"), &with_verb(request, Verb::Del));
+            // It has the call, and is at it or hangs.
+            Err(ForwardError::Timeout { .. }) => {
+                return spool::keep(&self.spool(), &with_verb(request, Verb::Del)).map(drop);
             }
+            Err(ForwardError::Protocol { .. }) => return self.leave(request),
         }
         match self.ask(request, Verb::Del, SHORT_LIMIT) {
             Ok(_) => Ok(()),
-            Err(_) => spool::keep(&self.state_dir.join("spool"), &with_verb(request, Verb::Del)),
+            Err(_) => self.leave(request),
         }
+    }
+
+    fn leave(&self, request: &Request) -> Result<()> {
+        spool::leave(&self.spool(), &with_verb(request, Verb::Del), &self.socket, SHORT_LIMIT)
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.state_dir.join("spool")
     }
 
     /// Whether the attachment holds its leases.

@@ -74,11 +74,13 @@ pub fn serve(options: Options) -> Result<()> {
         std::fs::write(path, format!("{}\n", std::process::id())).map_err(Error::file("write", path))?;
     }
     raise_descriptor_limit();
-    // Who connects finds everything in place: the store opened, the leases of before in hand.
+    // Who connects finds everything in place: the store opened, the leases of before in hand. The spool is read once somebody
+    // listens: a plugin that has written a file there knocks.
     let mut attachments = calls::resume(&world);
+    let socket = right.listen()?;
     calls::take_spool(&world, &mut attachments);
     let mut daemon = Daemon {
-        socket: right.listen()?,
+        socket,
         world,
         connections: BTreeMap::new(),
         next_connection: 0,

@@ -69,6 +69,26 @@ fn records_go_with_their_sandboxes_once_that_is_sure() {
     assert!(node.stored("runs").is_some());
 }
 
+/// A runtime that is killed while it makes a sandbox forgets it, and makes the pod another.
+#[test]
+fn a_second_sandbox_of_a_pod_makes_the_agent_ask_which_one_there_is() {
+    let node = Node::new(&["a"]);
+    node.pod("web", Some("a"));
+    node.call("ADD", "web").unwrap();
+    assert!(!node.engine.later.looks(), "nothing unusual");
+    let mut second = request("ADD", "web", &node.bin(), "");
+    second.env.container_id = "second".to_owned();
+    let reply = node.engine.call(&second);
+    reply.answer.clone().unwrap();
+    node.engine.sent(reply);
+    assert!(node.engine.later.looks());
+    *node.fake.sandboxes.lock().unwrap() = Some(vec![Sandbox { id: "second".to_owned(), ..sandbox("web") }]);
+    node.log();
+    node.engine.reconcile();
+    assert_eq!((node.stored("web"), node.log()), (None, vec!["DEL net1".to_owned(), "DEL eth0".to_owned()]));
+    assert!(node.engine.store.get("second").unwrap().is_some());
+}
+
 #[test]
 fn the_file_of_a_namespace_that_is_gone_is_no_namespace() {
     let node = Node::new(&[]);
