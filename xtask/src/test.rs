@@ -3,14 +3,16 @@
 //! A test that needs root lives in `tests/` or in a file named `netns_*.rs` under a crate's `tests/`; everything
 //! else runs as an ordinary user in the unit tier.
 
+mod output;
+
 use crate::need::{self, Job};
 use crate::{cluster, dist, fuzz, image, lint, run};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use output::{Count, counted};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a test needs.
@@ -56,25 +58,6 @@ pub(crate) struct Args {
     args: Vec<String>,
 }
 
-/// What a tier's runners counted.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-struct Count {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-    /// Of the passed ones, those that did not at first.
-    flaky: u64,
-}
-
-impl Count {
-    fn add(&mut self, other: Count) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.ignored += other.ignored;
-        self.flaky += other.flaky;
-    }
-}
-
 /// So many tests of a run may be flaky. More than that is no accident.
 const MOST_FLAKY: usize = 2;
 
@@ -113,13 +96,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             // A tier that did not even get to its tests has failed once.
             count.failed = count.failed.max(1);
         }
-        lines.push(line(*tier, count, started.elapsed(), outcome.as_ref().err()));
+        lines.push(line(*tier, &count, started.elapsed(), outcome.as_ref().err()));
         total.add(count);
     }
     for tier in args.without.iter().filter(|tier| args.tiers.is_empty() || args.tiers.contains(tier)) {
         lines.push(format!("{:<12} LEFT OUT by --without", name(*tier)));
     }
-    println!("\n{}", lines.join("\n"));
+    println!("\n{}", total.reasons.iter().chain(&lines).cloned().collect::<Vec<_>>().join("\n"));
     println!("{} passed, {} failed", total.passed, total.failed);
     std::io::stdout().flush()?;
     if total.failed > 0 {
@@ -132,7 +115,7 @@ fn name(tier: Tier) -> String {
     tier.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
 }
 
-fn line(tier: Tier, count: Count, took: Duration, error: Option<&anyhow::Error>) -> String {
+fn line(tier: Tier, count: &Count, took: Duration, error: Option<&anyhow::Error>) -> String {
     let mut text = format!(
         "{:<12} {:>5} passed, {} failed, {} ignored in {:.0} s",
         name(tier),
@@ -266,62 +249,6 @@ fn twice(
     }
 }
 
-/// Runs `cargo test`, shows what it prints, and adds up what its runners counted. Answers the tests that failed.
-fn counted(command: &mut Command, count: &mut Count) -> Result<Vec<String>> {
-    eprintln!("$ {}", run::shown(command));
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
-    let stdout = child.stdout.take().context("cargo has no standard output")?;
-    let (mut failed, mut begun, mut ended) = (Vec::new(), 0, 0);
-    for line in BufReader::new(stdout).split(b'\n') {
-        let line = line.context("cannot read what cargo prints")?;
-        let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        if let Some(more) = test_result(&line) {
-            count.add(more);
-            ended += 1;
-        }
-        begun += u64::from(begins(&line));
-        failed.extend(failed_test(&line).map(str::to_owned));
-    }
-    let status: ExitStatus = child.wait().context("cannot wait for cargo")?;
-    // A program that broke off has told neither of all its tests nor how many there were.
-    if begun > ended {
-        bail!("`{}`: {} of {begun} test programs broke off: {status}", run::shown(command), begun - ended);
-    }
-    if !status.success() && failed.is_empty() {
-        bail!("`{}` failed: {status}", run::shown(command));
-    }
-    Ok(failed)
-}
-
-/// `running 5 tests`, as every Rust test program begins.
-fn begins(line: &str) -> bool {
-    let number = line.strip_prefix("running ").and_then(|rest| rest.split_once(" test"));
-    number.is_some_and(|(number, end)| number.parse::<u64>().is_ok() && (end.is_empty() || end == "s"))
-}
-
-/// `test NAME ... FAILED`.
-fn failed_test(line: &str) -> Option<&str> {
-    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
-}
-
-/// `test result: ok. 5 passed; 0 failed; 1 ignored; …`, as every Rust test program ends.
-fn test_result(line: &str) -> Option<Count> {
-    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
-    let mut count = Count::default();
-    for part in counts.split("; ") {
-        let Some((number, what)) = part.split_once(' ') else { continue };
-        let Ok(number) = number.parse() else { continue };
-        match what {
-            "passed" => count.passed = number,
-            "failed" => count.failed = number,
-            "ignored" => count.ignored = number,
-            _ => {}
-        }
-    }
-    Some(count)
-}
-
 /// The packages of the workspace and their test programs.
 struct Workspace {
     packages: Vec<String>,
@@ -407,26 +334,6 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_runners_last_line_is_counted() {
-        let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
-        assert_eq!(test_result(line), Some(Count { passed: 5, failed: 2, ignored: 1, flaky: 0 }));
-        assert_eq!(test_result("test result_of_parse ... ok"), None);
-        assert!(begins("running 1 test") && begins("running 30 tests") && begins("running 0 tests"));
-        assert!(!begins("running tests") && !begins("test running 1 test ... ok"));
-    }
-
-    #[test]
-    fn a_program_that_breaks_off_is_no_flaky_test() {
-        let counts = |script: &str| counted(Command::new("sh").args(["-c", script]), &mut Count::default());
-        let one =
-            "echo 'running 1 test'; echo 'test a ... FAILED'; echo 'test result: FAILED. 0 passed; 1 failed'";
-        assert_eq!(counts(&format!("{one}; exit 101")).expect("all is told"), ["a"]);
-        let two =
-            counts(&format!("{one}; echo 'running 7 tests'; exit 101")).expect_err("the second said nothing");
-        assert!(two.to_string().contains("1 of 2 test programs broke off"), "{two}");
-    }
-
-    #[test]
     fn what_fails_twice_has_failed_and_what_does_not_is_named() {
         // What fails in each run, of ten tests.
         let outcome = |runs: &[&[&str]]| {
@@ -441,14 +348,12 @@ mod tests {
             });
             (outcome.is_ok(), number, total)
         };
-        let count = |passed, failed, flaky| Count { passed, failed, ignored: 0, flaky };
+        let count = |passed, failed, flaky| Count { passed, failed, flaky, ..Count::default() };
         assert_eq!(outcome(&[&[]]), (true, 1, count(10, 0, 0)));
         assert_eq!(outcome(&[&["a"], &[]]), (true, 2, count(10, 0, 1)));
         assert_eq!(outcome(&[&["a"], &["a"]]), (false, 2, count(9, 1, 0)));
         assert_eq!(outcome(&[&["a", "b"], &["b"]]), (false, 2, count(8, 2, 0)));
         assert_eq!(outcome(&[&["a", "b", "c"]]), (false, 1, count(7, 3, 0)));
-        assert_eq!(failed_test("test a::b ... FAILED"), Some("a::b"));
-        assert_eq!(failed_test("test a::b ... ok"), None);
     }
 
     #[test]

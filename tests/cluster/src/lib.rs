@@ -77,7 +77,15 @@ fn harness<T>(tests: &[(&'static str, T)], run: impl FnOnce(&[&(&'static str, T)
 /// Runs a test and prints its line: the runner of the tiers reads it, so that the time has one of its own.
 fn passes(name: &str, test: impl FnOnce()) -> bool {
     let started = Instant::now();
-    let passed = std::panic::catch_unwind(AssertUnwindSafe(test)).is_ok();
+    let said = std::panic::catch_unwind(AssertUnwindSafe(test)).err().map(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+    });
+    // In the form of Rust's own, in one line: the runner repeats it at the end.
+    if let Some(said) = &said {
+        println!("thread '{name}' panicked at {name}:\n{}", said.replace('\n', " "));
+    }
+    let passed = said.is_none();
     println!(
         "after {:.1} s:\ntest {name} ... {}",
         started.elapsed().as_secs_f64(),
