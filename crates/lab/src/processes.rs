@@ -15,8 +15,9 @@ use crate::error::{Error, Result};
 /// What tells one namespace from all others: device and inode of its file in nsfs.
 pub(crate) type NamespaceId = (u64, u64);
 
-/// Longest wait for killed processes to be gone, for each round.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for killed processes to be gone, for each round. One that waits in the kernel for the lock of all network changes
+/// ends only when it has it, after hundreds of others on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A process may fork while it is looked for; after this many rounds something is wrong.
 const ROUNDS: usize = 20;
 

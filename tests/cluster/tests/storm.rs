@@ -43,6 +43,10 @@ fn pods() -> usize {
 /// Looks again and again; also when looking fails, as it does while the API server is away.
 fn wait<T>(what: &str, mut look: impl FnMut() -> cluster::Result<Option<T>>) -> cluster::Result<T> {
     Cluster::wait(what, PATIENCE, || {
+        assert!(
+            !BROKEN.load(Ordering::Relaxed),
+            "waits for {what} no longer: who kills has failed, see above"
+        );
         let found = look();
         if !matches!(found, Ok(Some(_))) {
             std::thread::sleep(GRAIN);
@@ -60,11 +64,27 @@ fn kubectl(cluster: &Cluster, args: &[&str]) -> String {
 }
 
 fn ready(cluster: &Cluster) -> Vec<Footprint> {
+    BROKEN.store(false, Ordering::Relaxed);
     agent::ensure(cluster);
     for (at, node) in NODES.iter().enumerate() {
         cluster.apply(&macvlan_of(node, &format!("10.7{at}.0.0/16"))).unwrap();
     }
     NODES.iter().map(|node| Footprint::of(cluster, node)).collect()
+}
+
+/// Somebody who kills has failed, and what was killed stays dead: nothing becomes ready any more.
+static BROKEN: AtomicBool = AtomicBool::new(false);
+
+/// Does what a thread beside the pods' doings has to do.
+fn kills(work: impl FnOnce()) {
+    struct Watch;
+    impl Drop for Watch {
+        fn drop(&mut self) {
+            BROKEN.store(std::thread::panicking(), Ordering::Relaxed);
+        }
+    }
+    let _watch = Watch;
+    work();
 }
 
 /// The addresses that are given out on a node for the storm's pods.
@@ -93,8 +113,7 @@ fn create(cluster: &Cluster, networks: usize) {
         until("the deployment", || cluster.apply(&deployment).map(Some));
     }
     for node in NODES {
-        let (name, timeout) = (format!("deployment/{node}"), format!("--timeout={}s", PATIENCE.as_secs()));
-        kubectl(cluster, &["rollout", "status", &name, &timeout]);
+        kubectl(cluster, &["rollout", "status", &format!("deployment/{node}"), "--timeout=20s"]);
         // What a failed attempt had is given back a moment after the pod is ready at last.
         let (mut promised, mut given_out) = (Vec::new(), Vec::new());
         let settled = || {
@@ -129,10 +148,8 @@ fn promises(cluster: &Cluster, node: &str) -> cluster::Result<Vec<String>> {
 /// Deletes all, until kernel, lease directories and the agents' stores are as they were by `look`.
 fn delete(cluster: &Cluster, before: &[Footprint], look: impl Fn(&str) -> Footprint) {
     let started = Instant::now();
-    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-    let args =
-        ["delete", "deployment", NODES[0], NODES[1], "--cascade=foreground", "--ignore-not-found", &timeout];
-    kubectl(cluster, &args);
+    let deployments = [NODES[0], NODES[1], "--cascade=foreground", "--ignore-not-found", "--timeout=20s"];
+    kubectl(cluster, &[&["delete", "deployment"], &deployments[..]].concat());
     for (node, before) in NODES.iter().zip(before) {
         let mut now = None;
         let clean = || {
@@ -153,14 +170,16 @@ fn agents_killed(cluster: &mut Cluster) {
     let before = ready(cluster);
     std::thread::scope(|scope| {
         let killer = scope.spawn(|| {
-            let mut random = Random(0x5eed);
-            for _ in 0..KILLS {
-                // The moment is what is varied here; nothing waits for it.
-                std::thread::sleep(Duration::from_millis(100 + random.below(2000)));
-                let node = if random.below(2) == 0 { NODES[0] } else { NODES[1] };
-                agent::kill(cluster, node);
-                agent::spawn(cluster, node);
-            }
+            kills(|| {
+                let mut random = Random(0x5eed);
+                for _ in 0..KILLS {
+                    // The moment is what is varied here; nothing waits for it.
+                    std::thread::sleep(Duration::from_millis(100 + random.below(2000)));
+                    let node = if random.below(2) == 0 { NODES[0] } else { NODES[1] };
+                    agent::kill(cluster, node);
+                    agent::spawn(cluster, node);
+                }
+            });
         });
         let mut waves = 0;
         while waves == 0 || !killer.is_finished() {
@@ -190,12 +209,17 @@ fn others_killed(cluster: &mut Cluster) {
     let (all, made) = (2 * pods(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for (node, part) in NODES.iter().zip([8, 4]) {
-                assert!(given_out(cluster, |count| count >= all / part, &made), "{node} died too late");
-                runtime_dies(cluster, node);
-            }
-            assert!(given_out(cluster, |count| count >= all / 2, &made), "the API server was away too late");
-            api_server_away(cluster);
+            kills(|| {
+                for (node, part) in NODES.iter().zip([8, 4]) {
+                    assert!(given_out(cluster, |count| count >= all / part, &made), "{node} died too late");
+                    runtime_dies(cluster, node);
+                }
+                assert!(
+                    given_out(cluster, |count| count >= all / 2, &made),
+                    "the API server was away too late"
+                );
+                api_server_away(cluster);
+            });
         });
         let _over = Over(&made);
         create(cluster, 1);
@@ -203,14 +227,14 @@ fn others_killed(cluster: &mut Cluster) {
     let gone = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            assert!(
-                given_out(cluster, |count| count <= all - all / 8, &gone),
-                "the API server was away too late"
-            );
-            api_server_away(cluster);
-            for node in NODES {
-                runtime_dies(cluster, node);
-            }
+            kills(|| {
+                let enough = given_out(cluster, |count| count <= all - all / 8, &gone);
+                assert!(enough, "the API server was away too late");
+                api_server_away(cluster);
+                for node in NODES {
+                    runtime_dies(cluster, node);
+                }
+            });
         });
         let _over = Over(&gone);
         delete(cluster, &before, look);
