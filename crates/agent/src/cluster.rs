@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use api::{Event, Nad, NetworkRef};
+use api::{Caller, Event, Nad, NetworkRef};
 
 use crate::Result;
 
@@ -17,6 +17,12 @@ pub struct PodKey {
     pub name: String,
     /// `metadata.uid`. Of a static pod the runtime has another than the API server.
     pub uid: String,
+}
+
+impl From<Caller> for PodKey {
+    fn from(caller: Caller) -> PodKey {
+        PodKey { namespace: caller.namespace, name: caller.name, uid: caller.uid }
+    }
 }
 
 /// A pod of this node, as far as its networks go.

@@ -3,46 +3,15 @@
 use std::path::Path;
 use std::time::Instant;
 
-use api::{Caller, Plan, Sandbox, resolve, sequence};
+use api::{Caller, Plan, sequence};
 use cni::{CniResult, Request};
 use kernel::NetNs;
 
-use super::definitions::Definitions;
+use super::asking::Asking;
 use super::delegate::World;
 use super::locks::Turn;
-use super::{After, Arc, Engine, host_access};
+use super::{After, Arc, Engine};
 use crate::{Found, Pod, PodKey, PodView};
-
-/// Who the plan is for.
-struct Asking {
-    /// As the runtime names it; none when it is not Kubernetes.
-    named: Option<PodKey>,
-    /// As the API server has it.
-    view: Option<Arc<PodView>>,
-}
-
-impl Asking {
-    /// With the UID that the runtime has: that is what plugins are told.
-    fn pod(&self) -> api::Pod<'_> {
-        let mut pod = api::Pod::default();
-        if let Some(named) = &self.named {
-            (pod.namespace, pod.name, pod.uid) = (&named.namespace, &named.name, &named.uid);
-        }
-        if let Some(view) = &self.view {
-            pod.networks = view.networks.as_deref();
-            pod.default_network = view.default_network.as_deref();
-            if pod.uid.is_empty() {
-                pod.uid = &view.key.uid;
-            }
-        }
-        pod
-    }
-
-    /// As the API server names it.
-    fn key(&self) -> Option<&PodKey> {
-        self.view.as_ref().map(|view| &view.key)
-    }
-}
 
 impl Engine {
     pub(super) fn add(self: &Arc<Engine>, request: &Request, after: &mut After) -> cni::Result<CniResult> {
@@ -53,14 +22,17 @@ impl Engine {
         let Some(turn) = self.locks.take(id, until) else {
             return Err(cni::Error::try_again(format!("another call of container {id} is not done yet")));
         };
-        let asking = self.asking(Caller::from_args(&env.args)?, until)?;
+        let named = Caller::from_args(&env.args)?.map(PodKey::from);
+        let view = named.as_ref().map(|named| self.view(named, until)).transpose()?;
+        let asking = Asking::in_call(request, named.as_ref(), view.as_deref());
         let plan = self.plan(request, &asking).inspect_err(|error| {
             if let Some(key) = asking.key() {
                 after.events.push((key.clone(), error.event()));
             }
         });
         let plan = plan.map_err(|error| error.to_cni())?;
-        let pod = self.begin(request, &asking, &plan)?;
+        let pod = asking.record(env.netns.clone(), env.path.clone());
+        self.begin(&pod, &plan)?;
         let mut world = self.world(id, env.netns.clone(), &env.path);
         world.unmade = true;
         let added = match sequence::add(&plan, &asking.pod(), &mut world) {
@@ -82,61 +54,37 @@ impl Engine {
             .inspect(|_| tracing::info!(pod = %Name(&pod), container = id, count = plan.calls.len(), "added"))
     }
 
-    fn asking(&self, caller: Option<Caller>, until: Instant) -> cni::Result<Asking> {
-        let Some(Caller { namespace, name, uid }) = caller else {
-            return Ok(Asking { named: None, view: None });
-        };
-        let key = PodKey { namespace, name, uid };
-        match self.cluster.pod(&key, until).map_err(|error| error.to_cni())? {
-            Found::Pod(view) => Ok(Asking { named: Some(key), view: Some(view) }),
+    fn view(&self, named: &PodKey, until: Instant) -> cni::Result<Arc<PodView>> {
+        match self.cluster.pod(named, until).map_err(|error| error.to_cni())? {
+            Found::Pod(view) => Ok(view),
             // Differs: Multus answers with an invented result.
             Found::Gone => Err(cni::Error::try_again(format!(
                 "pod {}/{} (uid {:?}) is gone: the API server has none of this name and uid",
-                key.namespace, key.name, key.uid
+                named.namespace, named.name, named.uid
             ))),
         }
     }
 
-    fn plan(&self, request: &Request, asking: &Asking) -> api::Result<Plan> {
-        let env = &request.env;
+    fn plan(&self, request: &Request, asking: &Asking<'_>) -> api::Result<Plan> {
         let config = self.config(request).map_err(|error| api::Error::Configuration {
             origin: request.name.clone(),
             problem: error.to_string(),
         })?;
-        let options = config.options()?;
-        let runtime_config = request.root().get("runtimeConfig").map(|node| node.value);
-        let sandbox =
-            Sandbox { container_id: &env.container_id, ifname: &env.ifname, args: &env.args, runtime_config };
-        let definitions =
-            Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: asking.key() };
-        let mut plan = resolve(&asking.pod(), &sandbox, &options, &definitions)?;
-        plan.calls.iter_mut().for_each(host_access::default_on);
-        Ok(plan)
+        asking.plan(&config.options()?, &self.definitions(&config, asking.key()))
     }
 
     /// The intent on disk. What an ADD that was killed left of this container goes first.
-    fn begin(self: &Arc<Engine>, request: &Request, asking: &Asking, plan: &Plan) -> cni::Result<Pod> {
-        let env = &request.env;
-        let given = asking.pod();
-        let pod = Pod {
-            container_id: env.container_id.clone(),
-            namespace: given.namespace.to_owned(),
-            name: given.name.to_owned(),
-            uid: asking.key().map_or(given.uid, |key| &key.uid).to_owned(),
-            netns: env.netns.clone(),
-            ifname: env.ifname.clone(),
-            path: env.path.clone(),
-        };
-        let begin = || self.store.begin(&pod, &plan.calls).map_err(|error| error.to_cni());
+    fn begin(self: &Arc<Engine>, pod: &Pod, plan: &Plan) -> cni::Result<()> {
+        let begin = || self.store.begin(pod, &plan.calls).map_err(|error| error.to_cni());
         if begin()? {
-            return Ok(pod);
+            return Ok(());
         }
-        self.delete_remains(&env.container_id, &env.path)?;
+        self.delete_remains(&pod.container_id, &pod.path)?;
         match begin()? {
-            true => Ok(pod),
+            true => Ok(()),
             false => Err(cni::Error::try_again(format!(
                 "container {}: an earlier ADD is not undone yet",
-                env.container_id
+                pod.container_id
             ))),
         }
     }
@@ -145,7 +93,7 @@ impl Engine {
     fn finish(
         &self,
         request: &Request,
-        asking: &Asking,
+        asking: &Asking<'_>,
         plan: &Plan,
         added: &sequence::Added,
         turn: &Turn,

@@ -2,12 +2,13 @@
 
 use std::sync::PoisonError;
 
-use api::{Caller, ClusterNetwork, DelegateCall, Lookup, Nad, NetConfig, NetworkRef, Sandbox, resolve};
+use api::{Caller, ClusterNetwork, DelegateCall, Lookup, Nad, NetConfig, NetworkRef};
 use cni::Request;
 
+use super::asking::Asking;
 use super::definitions::Definitions;
-use super::{Arc, Engine, host_access};
-use crate::{Attachment, Pod, PodView, Record};
+use super::{Arc, Engine};
+use crate::{Attachment, Pod, PodKey, PodView, Record};
 
 /// So many deletions that are done are remembered: a runtime repeats them, all in all a few times for each pod.
 const REMEMBERED: usize = 512;
@@ -54,52 +55,30 @@ impl Engine {
         let env = &request.env;
         let config = self.config(request)?;
         let options = config.options().map_err(|error| error.to_cni())?;
-        let named = Caller::from_args(&env.args)?;
+        let named = Caller::from_args(&env.args)?.map(PodKey::from);
         let view = named.as_ref().and_then(|named| self.seen(named));
-        let mut pod = api::Pod::default();
-        if let Some(named) = &named {
-            (pod.namespace, pod.name, pod.uid) = (&named.namespace, &named.name, &named.uid);
-        }
-        let alone = pod;
-        if let Some(view) = &view {
-            (pod.networks, pod.default_network) = (view.networks.as_deref(), view.default_network.as_deref());
-        }
-        let runtime_config = request.root().get("runtimeConfig").map(|node| node.value);
-        let sandbox =
-            Sandbox { container_id: &env.container_id, ifname: &env.ifname, args: &env.args, runtime_config };
+        let alone = Asking::in_call(request, named.as_ref(), None);
         // A pod's end waits for no API server.
-        let definitions =
-            Known(Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: None });
-        let whole = view.as_ref().and_then(|_| resolve(&pod, &sandbox, &options, &definitions).ok());
+        let definitions = Known(self.definitions(&config, None));
+        let whole = view.as_deref().and_then(|view| {
+            Asking::in_call(request, named.as_ref(), Some(view)).plan(&options, &definitions).ok()
+        });
         let calls = match whole {
-            Some(plan) => plan.calls.into_iter().map(host_access::defaulted).collect(),
+            Some(plan) => plan.calls,
             // Default networks are ours alone: only the first can have been made by another.
             None if matches!(options.cluster, ClusterNetwork::Configuration(_)) => {
-                let plan =
-                    resolve(&alone, &sandbox, &options, &definitions).map_err(|error| error.to_cni())?;
+                let plan = alone.resolve(&options, &definitions).map_err(|error| error.to_cni())?;
                 plan.calls.into_iter().take(1).collect()
             }
             None => return Ok(None),
         };
-        let pod = Pod {
-            container_id: env.container_id.clone(),
-            namespace: pod.namespace.to_owned(),
-            name: pod.name.to_owned(),
-            uid: pod.uid.to_owned(),
-            netns: env.netns.clone(),
-            ifname: env.ifname.clone(),
-            path: env.path.clone(),
-        };
+        let pod = alone.record(env.netns.clone(), env.path.clone());
         Ok(Some((pod, calls)))
     }
 
     /// The pod, if the watch has it.
-    fn seen(&self, named: &Caller) -> Option<Arc<PodView>> {
-        let is = |view: &Arc<PodView>| {
-            let key = &view.key;
-            key.namespace == named.namespace && key.name == named.name && key.uid == named.uid
-        };
-        self.cluster.pods()?.into_iter().find(is)
+    fn seen(&self, named: &PodKey) -> Option<Arc<PodView>> {
+        self.cluster.pods()?.into_iter().find(|view| view.key == *named)
     }
 
     /// A container's deletion is done.

@@ -5,13 +5,21 @@ use std::sync::Arc;
 
 use api::{Lookup, Nad, NetConfig, NetworkRef};
 
+use super::{Config, Engine};
 use crate::{Cluster, PodKey};
 
 pub(super) struct Definitions<'a> {
     pub(super) cluster: &'a dyn Cluster,
     /// `confDir`.
-    pub(super) files: &'a Path,
-    pub(super) pod: Option<&'a PodKey>,
+    files: &'a Path,
+    /// Whose devices; nobody has any.
+    pod: Option<&'a PodKey>,
+}
+
+impl Engine {
+    pub(super) fn definitions<'a>(&'a self, config: &'a Config, pod: Option<&'a PodKey>) -> Definitions<'a> {
+        Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod }
+    }
 }
 
 impl Lookup for Definitions<'_> {

@@ -3,12 +3,6 @@
 
 use api::{DelegateCall, Role};
 
-/// The call with host access where it is left open.
-pub(super) fn defaulted(mut call: DelegateCall) -> DelegateCall {
-    default_on(&mut call);
-    call
-}
-
 /// Switches host access on where it is left open.
 pub(super) fn default_on(call: &mut DelegateCall) {
     if call.position != 0 || call.role == Some(Role::Overlay) {

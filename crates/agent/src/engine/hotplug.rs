@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use api::status::Statuses;
-use api::{Delegate, DelegateCall, Event, Sandbox, default_routes, hotplug, sequence};
+use api::{Delegate, DelegateCall, Event, default_routes, hotplug, sequence};
 use cni::CniResult;
 
-use super::definitions::Definitions;
+use super::asking::Asking;
 use super::delegate::World;
 use super::locks::lock;
 use super::{Arc, Config, Engine};
@@ -94,22 +94,8 @@ impl Engine {
             .filter(|attachment| attachment.doomed.is_none() && attachment.result.is_some())
             .map(|attachment| attachment.call.clone())
             .collect();
-        let given = api::Pod {
-            namespace: &pod.key.namespace,
-            name: &pod.key.name,
-            uid: &record.pod.uid,
-            networks: pod.networks.as_deref(),
-            default_network: pod.default_network.as_deref(),
-        };
-        let sandbox = Sandbox {
-            container_id: &record.pod.container_id,
-            ifname: &record.pod.ifname,
-            args: "",
-            runtime_config: None,
-        };
-        let definitions =
-            Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: Some(&pod.key) };
-        let mut change = hotplug::change(&held, &given, &sandbox, &options, &definitions)?;
+        let asking = Asking::running(&record.pod.container_id, &record.pod.ifname, &pod.key, pod);
+        let mut change = asking.change(&held, &options, &self.definitions(config, asking.key()))?;
         change.remove =
             change.remove.iter().filter_map(|at| held.get(*at)).map(|call| call.position).collect();
         // A place that waits for its deletion is not free.

@@ -8,20 +8,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use api::{DefaultRoute, DelegateCall, IfName, NetConfig, Network, NetworkRef, Options, resolve, sequence};
+use api::{DefaultRoute, DelegateCall, IfName, NetConfig, Network, NetworkRef, Options, sequence};
 use attach::ipam::HostLocal;
 use cni::{CniResult, Interface, IpConfig, Verb};
 use kernel::uapi::RT_SCOPE_UNIVERSE;
 use kernel::{NetNs, Netlink};
 
-use super::definitions::Definitions;
+use super::asking::{Asking, FIRST};
 use super::{Arc, Config, Engine, host_access};
-use crate::{Found, Pod, Sandbox};
+use crate::{Found, Sandbox};
 
 /// How long the API server may take for one pod that the watch does not have.
 const POD: Duration = Duration::from_secs(5);
-/// What kubelet calls a pod's first interface.
-const FIRST: &str = "eth0";
 
 impl Engine {
     /// After records were lost, until all is found of what was in them. Safe at any moment and beside any call.
@@ -104,24 +102,14 @@ impl Engine {
         if view.host_network {
             return true;
         }
-        let pod = api::Pod {
-            namespace: &view.key.namespace,
-            name: &view.key.name,
-            uid: &sandbox.pod.uid,
-            networks: view.networks.as_deref(),
-            default_network: view.default_network.as_deref(),
-        };
-        let asked = api::Sandbox { container_id: id, ifname: FIRST, args: "", runtime_config: None };
-        let definitions =
-            Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: Some(&view.key) };
-        let mut calls = match resolve(&pod, &asked, options, &definitions) {
+        let asking = Asking::running(id, FIRST, &sandbox.pod, &view);
+        let mut calls = match asking.plan(options, &self.definitions(config, asking.key())) {
             Ok(plan) => plan.calls,
             Err(error) => {
                 tracing::warn!(container = id, error = %error, "a lost record cannot be made again");
                 return false;
             }
         };
-        calls.iter_mut().for_each(host_access::default_on);
         // The annotation may have changed: only what is there was made.
         let mut made = Vec::new();
         for call in &calls {
@@ -138,15 +126,7 @@ impl Engine {
         if calls.is_empty() {
             return true;
         }
-        let record = Pod {
-            container_id: id.to_owned(),
-            namespace: view.key.namespace.clone(),
-            name: view.key.name.clone(),
-            uid: view.key.uid.clone(),
-            netns: Some(netns.to_owned()),
-            ifname: FIRST.to_owned(),
-            path: vec![self.setup.config.bin_dir().to_owned()],
-        };
+        let record = asking.record(Some(netns.to_owned()), vec![self.setup.config.bin_dir().to_owned()]);
         let results: Vec<(usize, &CniResult)> =
             made.iter().map(|(position, result)| (*position, result)).collect();
         match self.store.restore(&record, &calls, &results) {

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `asking` | a pod and its sandbox, as the resolver takes them |
 //! | `add` | the pod's annotations to a plan, the plan to interfaces, all durable before the first effect |
 //! | `deletion` | DEL from the record alone; what cannot be done now is done by `later` |
 //! | `before` | pods that the primary plugin made before us |
@@ -11,6 +12,7 @@
 //! | `hotplug` | a running pod's annotation changed |
 
 mod add;
+mod asking;
 mod before;
 mod definitions;
 mod delegate;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use api::{Sandbox, resolve, sequence};
+use api::{DelegateCall, sequence};
 use cni::json::Value;
 use cni::{Request, code};
 
-use super::definitions::Definitions;
-use super::{Arc, Engine};
+use super::asking::Asking;
+use super::{Arc, Config, Engine};
 
 impl Engine {
     /// Every interface of the pod against what was promised for it.
@@ -42,16 +42,19 @@ impl Engine {
             return Err(unavailable("the API server has not listed this node's pods yet".to_owned()));
         }
         self.store.probe().map_err(|error| unavailable(error.to_string()))?;
-        let options = config.options().map_err(|error| unavailable(error.to_string()))?;
-        let definitions = Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: None };
-        let sandbox = Sandbox { container_id: "status", ifname: "eth0", args: "", runtime_config: None };
-        let plan = resolve(&api::Pod::default(), &sandbox, &options, &definitions)
-            .map_err(|error| unavailable(error.to_string()))?;
+        let first =
+            self.cluster_network(&config, "status").map_err(|error| unavailable(error.to_string()))?;
         let mut world = self.world("status", None, &request.env.path);
-        match plan.calls.first() {
-            Some(call) => sequence::status_one(call, &mut world),
+        match first {
+            Some(call) => sequence::status_one(&call, &mut world),
             None => Ok(()),
         }
+    }
+
+    /// The first network that every pod gets.
+    fn cluster_network(&self, config: &Config, verb: &str) -> api::Result<Option<DelegateCall>> {
+        let plan = Asking::nobody(verb).resolve(&config.options()?, &self.definitions(config, None))?;
+        Ok(plan.calls.into_iter().next())
     }
 
     /// Deletes what belongs to none of the runtime's attachments, and tells the cluster's own network.
@@ -85,11 +88,11 @@ impl Engine {
 
     fn gc_of_cluster_network(self: &Arc<Engine>, request: &Request) -> cni::Result<()> {
         let config = self.config(request)?;
-        let Ok(options) = config.options() else { return Ok(()) };
-        let definitions = Definitions { cluster: self.cluster.as_ref(), files: config.conf_dir(), pod: None };
-        let sandbox = Sandbox { container_id: "gc", ifname: "eth0", args: "", runtime_config: None };
-        let Ok(plan) = resolve(&api::Pod::default(), &sandbox, &options, &definitions) else { return Ok(()) };
-        let Some(call) = plan.calls.first().filter(|call| call.config.can_collect()) else { return Ok(()) };
+        // A network that cannot be told has nothing to be told.
+        let Ok(Some(call)) = self.cluster_network(&config, "gc") else { return Ok(()) };
+        if !call.config.can_collect() {
+            return Ok(());
+        }
         let mut valid = Value::Null;
         for key in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
             if let Some(node) = request.root().get(key) {
@@ -98,6 +101,6 @@ impl Engine {
             }
         }
         let mut world = self.world("gc", None, &request.env.path);
-        sequence::gc_one(call, &valid, &mut world)
+        sequence::gc_one(&call, &valid, &mut world)
     }
 }
