@@ -11,6 +11,23 @@ const CONF_DIR: &str = "/etc/cni/multus/net.d";
 /// Where plugins are when the runtime does not say.
 const BIN_DIR: &str = "/opt/cni/bin";
 
+/// All that [`Config::parse`] reads: it is shown nothing else.
+const KEYS: [&str; 12] = [
+    // A delegate takes these from the configuration around it.
+    "cniVersion",
+    "name",
+    "clusterNetwork",
+    "delegates",
+    "defaultNetworks",
+    "systemNamespaces",
+    "multusNamespace",
+    "namespaceIsolation",
+    "globalNamespaces",
+    "confDir",
+    "binDir",
+    "dataDirs",
+];
+
 /// The settings of one source; what it does not say is open.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
@@ -33,6 +50,8 @@ impl Config {
     /// # Errors
     /// The key, its value and what is allowed.
     pub fn parse(root: &Object<'_>) -> cni::Result<Config> {
+        let part = Config::part(root);
+        let root = &Object::root(&part)?;
         let text = |key: &str| root.text(key).map(|text| text.map(str::to_owned));
         let list = |key: &str| -> cni::Result<Option<Vec<String>>> {
             match root.get(key) {
@@ -60,6 +79,12 @@ impl Config {
                 Some(paths) => Some(paths.into_iter().map(absolute).collect::<cni::Result<_>>()?),
             },
         })
+    }
+
+    /// Of a configuration the members that are settings, as they stand: [`Config::parse`] makes the same of them.
+    pub fn part(root: &Object<'_>) -> Value {
+        let ours = |name: &str| KEYS.iter().any(|key| key.eq_ignore_ascii_case(name));
+        Value::Object(root.raw().iter().filter(|(name, _)| ours(name)).cloned().collect())
     }
 
     /// This one, and where it is open `other`.
@@ -184,6 +209,25 @@ mod tests {
         assert_eq!((both.bin_dir(), both.conf_dir()), (Path::new("/opt/x"), Path::new(CONF_DIR)));
         let alone = Config::default().or(plugin).options().unwrap();
         assert!(matches!(&alone.cluster, ClusterNetwork::Configuration(config) if config.name() == "cbr0"));
+    }
+
+    #[test]
+    fn every_key_counts_and_no_other_is_kept() {
+        let text = r#"{"cniVersion":"1.0.0","name":"cbr0","clusterNetwork":"lan/office","delegates":[{"type":"bridge"}],
+            "defaultNetworks":["lan/more"],"systemNamespaces":["infra"],"multusNamespace":"nets","namespaceIsolation":true,
+            "globalNamespaces":"shared","confDir":"/c","BINDIR":"/b","dataDirs":["/d"],"prevResult":{},"type":"llano"}"#;
+        let value = cni::json::parse(text.as_bytes()).unwrap();
+        let root = Object::root(&value).unwrap();
+        let whole = Config::parse(&root).unwrap();
+        let part = Config::part(&root);
+        assert_eq!(parse(&part.to_compact()), Ok(whole.clone()));
+        let Value::Object(members) = &part else { panic!("{part:?}") };
+        assert_eq!(members.len(), KEYS.len(), "{part:?}");
+        for (left_out, _) in members {
+            let others = members.iter().filter(|(name, _)| name != left_out).cloned().collect();
+            let without = parse(&Value::Object(others).to_compact());
+            assert_ne!(without.as_ref().ok(), Some(&whole), "without {left_out}");
+        }
     }
 
     #[test]

@@ -5,26 +5,10 @@ use std::io::Write;
 use std::path::Path;
 
 use cni::Request;
-use cni::json::{self, Object, Value};
+use cni::json::{self, Object};
 
 use super::locks::lock;
 use super::{Config, Engine};
-
-/// What [`Config`] reads.
-const KEYS: [&str; 12] = [
-    "cniVersion",
-    "name",
-    "clusterNetwork",
-    "delegates",
-    "defaultNetworks",
-    "systemNamespaces",
-    "multusNamespace",
-    "namespaceIsolation",
-    "globalNamespaces",
-    "confDir",
-    "binDir",
-    "dataDirs",
-];
 
 /// The settings of a call, and their text.
 #[derive(Debug, Default)]
@@ -53,8 +37,7 @@ impl Engine {
     pub(super) fn config(&self, request: &Request) -> cni::Result<Config> {
         let root = request.root();
         let theirs = Config::parse(&root)?;
-        let members = KEYS.iter().filter_map(|key| Some((*key, root.get(key)?.value.clone())));
-        let text = Value::Object(members.map(|(key, value)| (key.to_owned(), value)).collect()).to_compact();
+        let text = Config::part(&root).to_compact();
         let mut known = lock(&self.known);
         if known.text != text {
             let first = known.config.is_none();
