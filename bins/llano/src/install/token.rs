@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_yaml_ng::Value;
 
 /// Whose token the current user of a kubeconfig has.
@@ -65,7 +67,7 @@ fn bound(text: &str, path: &Path) -> anyhow::Result<Bound> {
 
 /// What a token says of itself. It is not verified: the API server does that.
 fn claim(token: &str) -> Bound {
-    let payload = token.split('.').nth(1).and_then(base64url);
+    let payload = token.split('.').nth(1).and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok());
     let Some(claims) = payload.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
     else {
         return Bound::Unknown;
@@ -77,28 +79,6 @@ fn claim(token: &str) -> Bound {
             None => Bound::Nothing,
         },
     }
-}
-
-/// RFC 4648, section 5, without padding, as in a token.
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let (mut bits, mut count, mut bytes) = (0u32, 0, Vec::with_capacity(text.len() * 3 / 4));
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(value)) & 0xffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.extend(u8::try_from((bits >> count) & 0xff));
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
