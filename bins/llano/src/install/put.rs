@@ -79,7 +79,8 @@ pub(crate) fn install(args: &Install, out: &mut Out) -> anyhow::Result<ExitCode>
     if let Some(kubeconfig) = &args.kubeconfig
         && let Some(warning) = token::check(kubeconfig, &crate::agent::node_name())?
     {
-        out.line(&format!("warning: {warning}"))?;
+        // Not among the results, which a program may read.
+        eprintln!("llano: warning: {warning}");
     }
     if args.dry_run {
         return plan(&options, out);
