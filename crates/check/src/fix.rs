@@ -190,20 +190,11 @@ fn read(path: &Path) -> Result<String> {
     }
 }
 
-/// A file is whole or as it was: written beside, synced, renamed.
+/// A file is whole or as it was.
 fn replace(path: &Path, text: &str) -> Result<()> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
-    let beside = path.with_extension("conf.new");
-    let write = || {
-        use std::io::Write;
-        let mut file = fs::File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        fs::File::open(parent)?.sync_all()
-    };
-    write().map_err(Error::file("write", path))
+    durable::write(path, text.as_bytes(), None).map_err(Error::file("write", path))
 }
 
 fn run(program: &str, args: &[&str]) -> Result<()> {

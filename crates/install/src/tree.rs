@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::content::{Content, There};
@@ -86,9 +86,7 @@ impl Tree {
         let is_kept = entry.before == Before::Kept && kept.symlink_metadata().is_ok();
         let ours = is_ours(entry, &there);
         let back = if is_kept && (ours || there == There::Nothing) {
-            fs::rename(&kept, &here)
-                .and_then(|()| durable::sync_parent(&here))
-                .map_err(Error::file("restore", &here))?;
+            durable::restore(&here, &kept)?;
             // Renaming one name of a file to another of the same file leaves both.
             durable::remove(&kept)?;
             Back::Restored
@@ -144,7 +142,7 @@ impl Tree {
         }
         self.manifest.save(&self.places)?;
         for path in &missing {
-            make(&self.places.here(path))?;
+            durable::make_dir(&self.places.here(path))?;
         }
         Ok(())
     }
@@ -159,7 +157,7 @@ fn keep(path: &Path, kept: &Path) -> Result<()> {
     if let Some(dir) = kept.parent()
         && !dir.is_dir()
     {
-        make(dir)?;
+        durable::make_dir(dir)?;
     }
     let same = |a: &Path, b: &Path| match (a.symlink_metadata(), b.symlink_metadata()) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -168,7 +166,7 @@ fn keep(path: &Path, kept: &Path) -> Result<()> {
     if same(path, kept) {
         return Ok(());
     }
-    durable::replace("keep", kept, |next| match fs::hard_link(path, next) {
+    durable::keep(kept, |next| match fs::hard_link(path, next) {
         // File systems without hard links, and links on those that have none for them.
         Err(error) if error.kind() != ErrorKind::NotFound => copy(path, next),
         other => other,
@@ -187,14 +185,6 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         file.sync_all()?;
     }
     std::os::unix::fs::lchown(to, Some(meta.uid()), Some(meta.gid()))
-}
-
-fn make(dir: &Path) -> Result<()> {
-    match fs::DirBuilder::new().mode(0o755).create(dir) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(error) => Err(Error::file("make", dir)(error)),
-        Ok(()) => durable::sync_parent(dir).map_err(Error::file("make", dir)),
-    }
 }
 
 /// Removes a directory unless it has something in it.

@@ -1,7 +1,6 @@
 //! The settings of the runtime's last call, kept on disk: an agent that has just started follows annotations, and looks for what was
 //! lost, without waiting for a call.
 
-use std::io::Write;
 use std::path::Path;
 
 use cni::Request;
@@ -42,7 +41,7 @@ impl Engine {
         if known.text != text {
             let first = known.config.is_none();
             let path = &self.setup.settings;
-            if let Err(error) = write(path, &text) {
+            if let Err(error) = durable::write(path, text.as_bytes(), None) {
                 tracing::warn!(path = %path.display(), error = %error, "settings of the call not kept");
             }
             *known = Known { text, config: Some(theirs.clone()) };
@@ -62,14 +61,4 @@ impl Engine {
             None => own.names_network().then_some(own),
         }
     }
-}
-
-/// Whole or not at all.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let mut file = std::fs::File::create(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_data()?;
-    std::fs::rename(&draft, path)
 }

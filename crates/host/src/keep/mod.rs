@@ -23,11 +23,11 @@ mod tests;
 mod undo;
 mod watchdog;
 
+pub use self::durable::write as write_durably;
 pub use boot::{Booted, Boots, boot};
 pub use change::{Change, Machinery, Outcome};
 pub use clock::boot_id;
 pub use declare::{How, Planned, declare, declared_state, plan, words_for};
-pub use durable::write as write_durably;
 pub use history::{Entry, Fate, History, Numbered};
 pub(crate) use keeper::declared as declared_text;
 pub use keeper::{Keeper, Recovered, Told};

@@ -70,7 +70,7 @@ fn a_write_is_whole_or_not_there_and_leaves_nothing_beside_it() {
     let path = dir.path().join("a/b/file");
     durable::write(&path, b"one").unwrap();
     // What a crash left.
-    std::fs::write(path.with_file_name(".file.new"), "torn").unwrap();
+    std::fs::write(::durable::beside(&path), "torn").unwrap();
     durable::write(&path, b"two").unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"two");
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
