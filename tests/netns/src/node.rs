@@ -80,6 +80,15 @@ impl<'a> AgentNode<'a> {
         self.dir.path()
     }
 
+    /// A pod of the cluster that asks for these networks, and its container in the namespace of that name.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn pod(&self, name: &str, container: &str, networks: &str) {
+        self.files.put_pod(name, networks, "");
+        self.host.container(container).unwrap();
+    }
+
     /// A macvlan network with addresses of its own on the host's `eth0`, as a definition.
     pub fn macvlan(&self, name: &str, subnet: &str, role: Option<&str>, extra: &Value) {
         let mut conf = json!({

@@ -6,7 +6,7 @@ use std::path::Path;
 use netns_tests::AgentNode;
 use netns_tests::kill::{Call, calls};
 
-use crate::{PROGRAM, lab, networks};
+use crate::{lab, node_with};
 
 /// The calls of a call, from the reading of its request on; of three runs those that every run makes.
 fn trace(node: &AgentNode<'_>, verb: &str, file: &Path) -> Vec<Call> {
@@ -42,9 +42,7 @@ fn sampled(calls: &[Call], step: usize) -> Vec<Call> {
 
 fn walk(verb: &str) {
     let lab = lab();
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 3);
+    let node = node_with(&lab, 3);
     node.files.put_pod("web", "extra1,extra2,extra3", "");
     node.files.put_sandboxes(Some(&[]));
     let file = node.dir().join("trace");
@@ -52,13 +50,13 @@ fn walk(verb: &str) {
         let (answer, status) = node.call(&node.body(verb, "web", container), &[], &file);
         assert!(status.success(), "{verb} {when}: {answer}");
     };
-    host.container("traced").unwrap();
+    node.host.container("traced").unwrap();
     let calls = trace(&node, verb, &file);
     assert!(calls.len() > 60, "{} calls are no whole run", calls.len());
     let mut killed = 0;
     for (number, call) in calls.iter().enumerate() {
         let pod = format!("pod{number}");
-        let container = host.container(&pod).unwrap();
+        let container = node.host.container(&pod).unwrap();
         let when = format!("after a kill of {verb} at {call}");
         if verb == "DEL" {
             must("ADD", &pod, "before the kill");
@@ -99,9 +97,7 @@ fn del_of_four_macvlans() {
 #[test]
 fn change_of_a_running_pod() {
     let lab = lab();
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 3);
+    let node = node_with(&lab, 3);
     fs::write(node.dir().join("config"), node.conf().to_string()).unwrap();
     let file = node.dir().join("trace");
     let must = |verb: &str, pod: &str, when: &str| {
@@ -109,8 +105,7 @@ fn change_of_a_running_pod() {
         assert!(status.success(), "{verb} {when}: {answer}");
     };
     let add = |pod: &str| {
-        host.container(pod).unwrap();
-        node.files.put_pod(pod, "extra1,extra2", "");
+        node.pod(pod, pod, "extra1,extra2");
         node.files.put_sandboxes(Some(&[pod]));
         must("ADD", pod, "at first");
         node.files.put_pod(pod, "extra2,extra3", "");
@@ -119,7 +114,7 @@ fn change_of_a_running_pod() {
         add("traced");
         assert!(node.traced(&["follow", "traced"], &["-s", "0"], &file).success());
         must("DEL", "traced", "after a trace");
-        host.open_container("traced").unwrap().delete().unwrap();
+        node.host.open_container("traced").unwrap().delete().unwrap();
         let text = fs::read_to_string(&file).unwrap();
         let opened = text.lines().position(|line| line.contains("agent.redb\"")).unwrap();
         calls(&text).split_off(opened)
@@ -145,7 +140,7 @@ fn change_of_a_running_pod() {
         }
         must("DEL", &pod, &when);
         assert_eq!(node.leftovers(&[&pod]), Vec::<String>::new(), "{when}");
-        host.open_container(&pod).unwrap().delete().unwrap();
+        node.host.open_container(&pod).unwrap().delete().unwrap();
         fs::remove_file(node.dir().join(format!("pods/shop/{pod}.json"))).unwrap();
     }
     eprintln!("killed a change at {killed} of {} calls", calls.len());

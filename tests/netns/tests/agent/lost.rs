@@ -5,7 +5,7 @@ use std::path::Path;
 
 use netns_tests::{AgentNode, llano_plugins};
 
-use crate::{PROGRAM, lab, networks};
+use crate::{lab, networks, node_with};
 
 /// The store's file, while no agent has it.
 fn damage(node: &AgentNode<'_>, how: &dyn Fn(&Path)) {
@@ -19,9 +19,7 @@ fn settings(node: &AgentNode<'_>) -> String {
 #[test]
 fn what_lives_is_recorded_again_and_what_is_dead_is_collected() {
     let (lab, plugins) = (lab(), llano_plugins());
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 2);
+    let node = node_with(&lab, 2);
     let garbled = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();
         bytes[4096..].fill(0x5a);
@@ -37,16 +35,15 @@ fn what_lives_is_recorded_again_and_what_is_dead_is_collected() {
         let [runs, ended, other] = ["runs", "ended", "other"].map(|name| format!("{name}{round}"));
         let agent = node.serve();
         for name in [&runs, &ended, &other] {
-            node.files.put_pod(name, "extra1,extra2", "");
-            host.container(name).unwrap();
+            node.pod(name, name, "extra1,extra2");
             node.plugin(&plugins, "ADD", name, name).unwrap();
         }
         agent.kill();
         assert!(settings(&node).contains("shop/lan"), "the settings of the call are kept");
         damage(&node, way);
         // This one's namespace went with its sandbox, and no DEL comes any more.
-        host.open_container(&ended).unwrap().delete().unwrap();
-        host.container(&ended).unwrap();
+        node.host.open_container(&ended).unwrap().delete().unwrap();
+        node.host.container(&ended).unwrap();
         node.files.put_sandboxes(Some(&[&format!("{runs} {runs}"), &format!("{other} {other}")]));
         let agent = node.serve();
         assert!(node.dir().join("store/agent.redb.damaged").exists());
@@ -63,7 +60,7 @@ fn what_lives_is_recorded_again_and_what_is_dead_is_collected() {
         let names = [runs.as_str(), &ended, &other];
         assert_eq!(node.leftovers(&names), Vec::<String>::new(), "round {round}");
         for name in names {
-            host.open_container(name).unwrap().delete().unwrap();
+            node.host.open_container(name).unwrap().delete().unwrap();
         }
     }
 }

@@ -8,6 +8,7 @@ mod plugin;
 mod pods;
 
 use lab::{Ephemeral, Lab, LabSpec};
+use netns_tests::AgentNode;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_test-agent");
 
@@ -28,8 +29,15 @@ fn lab() -> Ephemeral {
     Lab::ephemeral(&LabSpec::parse(SPEC).unwrap()).unwrap()
 }
 
-/// Networks `lan`, `net1` and so on of one range each.
-fn networks(node: &netns_tests::AgentNode<'_>, extra: usize) {
+/// The host's agent, with so many [`networks`].
+fn node_with(lab: &Ephemeral, extra: usize) -> AgentNode<'_> {
+    let node = AgentNode::new(lab.host("host").unwrap(), PROGRAM);
+    networks(&node, extra);
+    node
+}
+
+/// Networks `lan`, `extra1` and so on of one range each.
+fn networks(node: &AgentNode<'_>, extra: usize) {
     let none = serde_json::json!({});
     node.macvlan("lan", "10.9.64.0/20", Some("standalone"), &none);
     for number in 1..=extra {

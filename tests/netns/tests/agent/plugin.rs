@@ -4,18 +4,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use netns_tests::{AgentNode, llano_plugins};
+use netns_tests::llano_plugins;
 
-use crate::{PROGRAM, lab, networks};
+use crate::{PROGRAM, lab, node_with};
 
 #[test]
 fn add_check_and_del_by_way_of_the_socket() {
     let (lab, plugins) = (lab(), llano_plugins());
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 2);
-    node.files.put_pod("web", "extra1,extra2", "");
-    host.container("c1").unwrap();
+    let node = node_with(&lab, 2);
+    node.pod("web", "c1", "extra1,extra2");
     let agent = node.serve();
     let result = node.plugin(&plugins, "ADD", "web", "c1").unwrap();
     assert_eq!(result["ips"][0]["address"], "10.9.64.2/20", "{result}");
@@ -23,7 +20,7 @@ fn add_check_and_del_by_way_of_the_socket() {
     node.plugin(&plugins, "CHECK", "web", "c1").unwrap();
     node.plugin(&plugins, "STATUS", "web", "c1").unwrap();
     let down =
-        host.command("ip").unwrap().args(["-n", "c1", "link", "set", "net2", "down"]).status().unwrap();
+        node.host.command("ip").unwrap().args(["-n", "c1", "link", "set", "net2", "down"]).status().unwrap();
     assert!(down.success());
     let error = node.plugin(&plugins, "CHECK", "web", "c1").unwrap_err();
     assert!(error["msg"].as_str().unwrap().contains("net2"), "{error}");
@@ -35,11 +32,8 @@ fn add_check_and_del_by_way_of_the_socket() {
 #[test]
 fn a_node_stays_ready_while_one_agent_makes_room_for_the_next() {
     let (lab, plugins) = (lab(), llano_plugins());
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 1);
-    node.files.put_pod("web", "extra1", "");
-    host.container("c1").unwrap();
+    let node = node_with(&lab, 1);
+    node.pod("web", "c1", "extra1");
     node.serve().kill();
     std::thread::scope(|scope| {
         let status = scope.spawn(|| node.plugin(&plugins, "STATUS", "web", "c1"));
@@ -52,11 +46,8 @@ fn a_node_stays_ready_while_one_agent_makes_room_for_the_next() {
 #[test]
 fn a_del_without_an_agent_is_done_by_the_next() {
     let (lab, plugins) = (lab(), llano_plugins());
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 1);
-    node.files.put_pod("web", "extra1", "");
-    host.container("c1").unwrap();
+    let node = node_with(&lab, 1);
+    node.pod("web", "c1", "extra1");
     let agent = node.serve();
     node.plugin(&plugins, "ADD", "web", "c1").unwrap();
     agent.kill();
@@ -72,13 +63,10 @@ fn a_del_without_an_agent_is_done_by_the_next() {
 #[test]
 fn an_add_whose_agent_is_killed_is_served_by_the_next() {
     let (lab, plugins) = (lab(), llano_plugins());
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 1);
+    let node = node_with(&lab, 1);
     let names: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
     for name in &names {
-        node.files.put_pod(name, "extra1", "");
-        host.container(name).unwrap();
+        node.pod(name, name, "extra1");
     }
     let agent = node.serve();
     std::thread::scope(|scope| {
@@ -102,12 +90,9 @@ fn an_add_whose_agent_is_killed_is_served_by_the_next() {
 #[test]
 fn an_agent_without_work_waits_and_does_nothing_else() {
     let (lab, plugins) = (lab(), llano_plugins());
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 1);
-    node.files.put_pod("web", "extra1", "");
+    let node = node_with(&lab, 1);
+    node.pod("web", "c1", "extra1");
     node.files.put_sandboxes(Some(&["c1"]));
-    host.container("c1").unwrap();
     let agent = node.serve();
     node.plugin(&plugins, "ADD", "web", "c1").unwrap();
     // The call's thread ends after its answer.
@@ -129,9 +114,7 @@ fn an_agent_without_work_waits_and_does_nothing_else() {
 #[test]
 fn only_root_is_served_whatever_became_of_the_sockets_mode() {
     let lab = lab();
-    let host = lab.host("host").unwrap();
-    let node = AgentNode::new(host, PROGRAM);
-    networks(&node, 0);
+    let node = node_with(&lab, 0);
     let agent = node.serve();
     // Everybody may come as far as the socket, and run this program.
     let program = node.dir().join("asker");
@@ -142,7 +125,7 @@ fn only_root_is_served_whatever_became_of_the_sockets_mode() {
     fs::set_permissions(node.dir(), fs::Permissions::from_mode(0o755)).unwrap();
     let ask = |uid: u32| {
         let who = uid.to_string();
-        let mut command = host.command("setpriv").unwrap();
+        let mut command = node.host.command("setpriv").unwrap();
         command.args(["--reuid", &who, "--regid", &who, "--clear-groups"]).arg(&program).arg(node.dir());
         let output = command.arg("ask").output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())

@@ -9,7 +9,7 @@ use lab::Ping;
 use netns_tests::AgentNode;
 use serde_json::{Value, json};
 
-use crate::{PROGRAM, lab, networks};
+use crate::{lab, node_with};
 
 fn ask(node: &AgentNode<'_>, verb: &str, pod: &str) -> Value {
     let body = node.body(verb, pod, pod);
@@ -34,12 +34,10 @@ fn index(node: &AgentNode<'_>, container: &str, ifname: &str) -> u32 {
 #[test]
 fn one_macvlan_and_three_more() {
     let lab = lab();
-    let node = AgentNode::new(lab.host("host").unwrap(), PROGRAM);
-    networks(&node, 3);
+    let node = node_with(&lab, 3);
     let agent = node.serve();
     for (pod, extra) in [("one", ""), ("four", "extra1, extra2@lan2 ,extra3")] {
-        node.files.put_pod(pod, extra, "");
-        node.host.container(pod).unwrap();
+        node.pod(pod, pod, extra);
         ask(&node, "ADD", pod);
     }
     assert_eq!(names(&node, "one"), ["eth0"]);
@@ -68,11 +66,9 @@ fn one_macvlan_and_three_more() {
 #[test]
 fn the_wrong_pairing_is_refused_and_the_pod_says_why() {
     let lab = lab();
-    let node = AgentNode::new(lab.host("host").unwrap(), PROGRAM);
-    networks(&node, 0);
+    let node = node_with(&lab, 0);
     node.macvlan("over", "10.30.0.0/16", Some("overlay"), &json!({}));
-    node.files.put_pod("web", "over", "");
-    node.host.container("web").unwrap();
+    node.pod("web", "web", "over");
     let agent = node.serve();
     let body = node.body("ADD", "web", "web");
     let answer =
@@ -89,13 +85,11 @@ fn the_wrong_pairing_is_refused_and_the_pod_says_why() {
 #[test]
 fn fifty_pods_at_once() {
     let lab = lab();
-    let node = AgentNode::new(lab.host("host").unwrap(), PROGRAM);
-    networks(&node, 2);
+    let node = node_with(&lab, 2);
     let agent = node.serve();
     let pods: Vec<String> = (0..50).map(|number| format!("pod{number}")).collect();
     for pod in &pods {
-        node.files.put_pod(pod, "extra1,extra2", "");
-        node.host.container(pod).unwrap();
+        node.pod(pod, pod, "extra1,extra2");
     }
     let all = |verb: &str| -> Vec<Value> {
         std::thread::scope(|scope| {
@@ -121,11 +115,9 @@ fn fifty_pods_at_once() {
 #[test]
 fn a_changed_annotation_touches_nothing_else() {
     let lab = lab();
-    let node = AgentNode::new(lab.host("host").unwrap(), PROGRAM);
-    networks(&node, 3);
+    let node = node_with(&lab, 3);
     std::fs::write(node.dir().join("config"), node.conf().to_string()).unwrap();
-    node.files.put_pod("web", "extra1,extra2", "");
-    node.host.container("web").unwrap();
+    node.pod("web", "web", "extra1,extra2");
     let agent = node.serve();
     ask(&node, "ADD", "web");
     agent.stop();
