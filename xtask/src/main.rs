@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask demo`, `test`, `lint`, `dist`, `image`, `bench`, `cluster`, `fuzz`.
+//! The tasks of this repository: `cargo xtask demo`, `test`, `lint`, `dist`, `image`, `bench`, `cluster`, `crds`, `fuzz`.
 //!
 //! Each task installs what it lacks first and says what and why (`need.rs`).
 
@@ -7,6 +7,7 @@
 
 mod bench;
 mod cluster;
+mod crds;
 mod demo;
 mod dist;
 mod fuzz;
@@ -57,6 +58,8 @@ enum Task {
     Bench(bench::Args),
     /// A real Kubernetes cluster of namespaces: up, down, kubectl, status, logs
     Cluster(cluster::Args),
+    /// Write deploy/crds.yaml and docs/kinds.md: the kinds of crates/api as Kubernetes takes them and as people read them
+    Crds,
     /// Fuzz the parsers of what comes from outside
     Fuzz(fuzz::Args),
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Image(args) => image::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Cluster(args) => cluster::run(&args),
+        Task::Crds => crds::run(),
         Task::Fuzz(args) => fuzz::run(&args),
     };
     match result {

@@ -52,6 +52,7 @@ const PACKAGES: &[Apt] = {
         apt_row("strace", "strace", &[Netns, Bench], "kills the plugin at every system call; counts calls"),
         apt_row("tcpdump", "tcpdump", &[Netns], "captures on the lab's LAN"),
         apt_row("dnsmasq-base", "dnsmasq", &[Netns], "a DHCP server to test against"),
+        apt_row("prometheus", "promtool", &[Netns], "promtool: tests the alert rules"),
         apt_row("kea-dhcp4-server", "kea-dhcp4", &[Netns], "a second DHCPv4 server to test against"),
         apt_row("kea-dhcp6-server", "kea-dhcp6", &[Netns], "a DHCPv6 server to test against"),
         apt_row(

@@ -7,12 +7,13 @@ mod output;
 
 use crate::need::{self, Job};
 use crate::{cluster, dist, fuzz, image, lint, run};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use output::{Count, counted};
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a test needs.
@@ -144,20 +145,20 @@ fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Coun
             need::apt(&[Job::Netns])?;
             let mut runs = vec![workspace.package_tests("netns-tests")?];
             runs.extend(workspace.netns_targets());
-            as_root(runs, args, count)
+            as_root(&places()?, runs, args, count)
         }
         Tier::Conformance => {
             need::apt(&[Job::Conformance])?;
-            as_root(vec![workspace.package_tests("conformance-tests")?], args, count)
+            as_root(&places()?, vec![workspace.package_tests("conformance-tests")?], args, count)
         }
         Tier::Vm => {
             need::apt(&[Job::Vm])?;
-            as_root(vec![workspace.package_tests("vm-tests")?], args, count)
+            side_by_side(workspace.programs("vm-tests")?, args, count)
         }
         Tier::Cluster => {
             cluster::install(true)?;
             image::for_tests()?;
-            as_root(vec![workspace.package_tests("cluster-tests")?], args, count)
+            as_root(&places()?, vec![workspace.package_tests("cluster-tests")?], args, count)
         }
     }
 }
@@ -189,16 +190,45 @@ fn unit(workspace: &Workspace, args: &[String], count: &mut Count) -> Result<()>
     }
 }
 
-/// Runs tests as root against the programs of `dist`, and tells them by environment where everything is.
-fn as_root(runs: Vec<Vec<String>>, args: &[String], count: &mut Count) -> Result<()> {
+/// The environment that tells tests where everything is, the programs of `dist` first.
+type Places = [(&'static str, PathBuf); 4];
+
+fn places() -> Result<Places> {
     let reference = need::go_module(&need::REFERENCE_PLUGINS)?;
     let cnitool = need::go_module(&need::CNITOOL)?.join("cnitool");
-    let places: [(&str, PathBuf); 4] = [
+    Ok([
         ("LLANO_BIN_DIR", dist::run()?),
         ("LLANO_REFERENCE_DIR", reference),
         ("LLANO_CNITOOL", cnitool),
         ("LLANO_CACHE_DIR", run::cache_dir()?),
-    ];
+    ])
+}
+
+/// Runs the unit tests and the first test program by themselves, which makes what all need, then the others two at a time: virtual machines wait for
+/// each other's boots more than they compute.
+fn side_by_side(mut programs: Vec<Vec<String>>, args: &[String], count: &mut Count) -> Result<()> {
+    let places = places()?;
+    let others = programs.split_off(programs.len().min(2));
+    let first = as_root(&places, programs, args, count);
+    let queue = Mutex::new(others.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let lane = || {
+        let (mut count, mut result) = (Count::default(), Ok(()));
+        while let Some(program) = next() {
+            result = result.and(as_root(&places, vec![program], args, &mut count));
+        }
+        (count, result)
+    };
+    let lanes = std::thread::scope(|scope| [scope.spawn(lane), scope.spawn(lane)].map(|lane| lane.join()));
+    lanes.into_iter().fold(first, |result, lane| {
+        let (counted, lane) = lane.map_err(|_| anyhow!("a lane of tests broke off"))?;
+        count.add(counted);
+        result.and(lane)
+    })
+}
+
+/// Runs tests as root against the programs of `dist`.
+fn as_root(places: &Places, runs: Vec<Vec<String>>, args: &[String], count: &mut Count) -> Result<()> {
     let mut result = Ok(());
     for words in runs {
         let run = |args: &[String], count: &mut Count| {
@@ -310,6 +340,15 @@ impl Workspace {
                 (!tests.is_empty()).then(|| [vec!["-p".to_string(), package.clone()], tests].concat())
             })
             .collect()
+    }
+
+    /// One `cargo test` for a package's unit tests, and one for each of its test programs.
+    fn programs(&self, package: &str) -> Result<Vec<Vec<String>>> {
+        let whole = self.package_tests(package)?;
+        let tests = self.tests.iter().filter(|(owner, _)| owner == package);
+        Ok(tests
+            .map(|(_, test)| [whole.as_slice(), &["--test".to_string(), test.clone()]].concat())
+            .collect())
     }
 
     fn package_tests(&self, package: &str) -> Result<Vec<String>> {

@@ -56,10 +56,16 @@ pub(crate) enum Command {
     Host(crate::host::Command),
     /// Get, keep and return the DHCP leases of this node's containers
     Dhcp(crate::dhcp::Command),
+    /// Addresses of the cluster's networks: who has which, what is free, and giving one free
+    Ip(crate::addresses::Ip),
+    /// Subnets of the cluster's networks: how full they are, and a map of each
+    Subnet(crate::addresses::Subnet),
     /// Find out why it does not work: kernel, interfaces, runtime, Kubernetes, switch
     Check(crate::check::Command),
     /// Give the pods of this node the networks that their annotations ask for
     Agent(crate::agent::Command),
+    /// Keep the cluster's addresses, reservations and networks in order: one for the whole cluster
+    Controller(crate::controller::Command),
     /// Put Llano on this node: the plugin's files, and its configuration around the primary plugin's
     Install(crate::install::Install),
     /// Give this node back as it was; running pods keep running

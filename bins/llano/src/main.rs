@@ -1,15 +1,18 @@
 //! The command line: `llano`.
 
+mod addresses;
 mod agent;
 mod bins;
 mod check;
 mod cli;
 mod complete;
+mod controller;
 mod dhcp;
 mod host;
 mod install;
 mod lab;
 mod link;
+mod log;
 mod output;
 
 use std::process::ExitCode;
@@ -41,7 +44,10 @@ fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
         Command::Link(command) => link::run(command, out),
         Command::Host(command) => host::run(command, out),
         Command::Dhcp(command) => dhcp::run(command, out),
+        Command::Ip(command) => addresses::ip(&command, out),
+        Command::Subnet(command) => addresses::subnet(&command, out),
         Command::Agent(command) => agent::run(command, out),
+        Command::Controller(command) => controller::run(command, out),
         Command::Install(command) => install::install(&command, out),
         Command::Uninstall(command) => install::uninstall(&command, out),
         Command::Status(command) => install::status(&command, out),

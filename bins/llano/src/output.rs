@@ -188,6 +188,30 @@ pub(crate) fn trip(trip: std::time::Duration) -> String {
     }
 }
 
+/// What would be printed for people, without colours.
+#[cfg(test)]
+pub(crate) fn printed(print: impl FnOnce(&mut Out) -> anyhow::Result<()>) -> String {
+    use std::sync::{Arc, Mutex};
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let writer = BufWriter::new(Box::new(Shared(bytes.clone())) as Box<dyn Write>);
+    let mut out = Out { writer, format: Format::Text, colour: false };
+    print(&mut out).unwrap();
+    out.flush().unwrap();
+    drop(out);
+    let bytes = bytes.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

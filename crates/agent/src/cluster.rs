@@ -1,12 +1,14 @@
 //! What the agent needs of the cluster. The engine calls it from several threads and may block; whoever implements it has
 //! watches, so that asking costs no request unless a watch is behind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use api::{Caller, Event, Nad, NetworkRef};
 
 use crate::Result;
+use crate::claims::Claims;
 
 /// Names a pod, and one life of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +42,30 @@ pub struct PodView {
     pub host_network: bool,
     /// A static pod's mirror: the file's UID is what the runtime has.
     pub is_static: bool,
+    /// What counts when it asks for addresses of the cluster.
+    pub addressing: Addressing,
+}
+
+/// What counts of a pod when it asks for addresses of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addressing {
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// The annotations of [`api::addresses::annotations`] that it has.
+    pub annotations: Vec<(&'static str, String)>,
+    /// The workload that made it.
+    pub controller: Option<Controller>,
+    /// It is being deleted or has finished: it gets no other sandbox.
+    pub ends: bool,
+}
+
+/// Who made a pod: of the groups `apps` and `batch`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// `StatefulSet`, `ReplicaSet`, …
+    pub kind: String,
+    /// Its name, in the pod's namespace.
+    pub name: String,
 }
 
 /// What became of a pod that was looked for.
@@ -82,6 +108,11 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// It could not be written by `until`.
     fn write_status(&self, pod: &PodKey, annotation: &str, until: Instant) -> Result<()>;
+
+    /// Who claims addresses of the cluster for its pods; none where there is no cluster.
+    fn claims(&self) -> Option<&dyn Claims> {
+        None
+    }
 
     /// Queues an event. Never blocks; a full queue drops the oldest, and counts it.
     fn event(&self, pod: &PodKey, event: Event);

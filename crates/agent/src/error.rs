@@ -36,21 +36,8 @@ pub enum Error {
         reason: String,
     },
     /// What the access to the API server is made of cannot be used.
-    #[error("access to the API server {access}: {reason}")]
-    Access {
-        /// `as a pod`, `by kubeconfig /etc/…`.
-        access: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {reason}")]
-    Address {
-        /// Which one.
-        address: std::net::SocketAddr,
-        /// The system's refusal.
-        reason: String,
-    },
+    #[error(transparent)]
+    Access(#[from] apiserver::Error),
     /// The container runtime does not answer.
     #[error("container runtime at {endpoint}: {reason}")]
     Runtime {

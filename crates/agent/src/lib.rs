@@ -5,21 +5,20 @@
 //! effect has been undone; so whatever happens between, what is left can be found and undone, without the API server and without
 //! the network-attachment-definition. [`spool`] takes in what the plugin wrote while no agent was there.
 
+pub mod claims;
 mod cluster;
-mod driver;
 pub mod engine;
 mod error;
 mod grpc;
 pub mod kube;
 pub mod metrics;
-pub mod pages;
 mod runtime;
 pub mod server;
 pub mod spool;
 mod store;
 
-pub use cluster::{Cluster, Devices, Found, PodKey, PodView};
-pub use driver::Driver;
+pub use cluster::{Addressing, Cluster, Controller, Devices, Found, PodKey, PodView};
+pub use daemon::Driver;
 pub use engine::{Config, Engine, Limits, Reply, Setup};
 pub use error::{Error, Result};
 pub use grpc::{ContainerRuntime, PodResources, RuntimeVersion};

@@ -11,7 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::kube::{ClusterHealth, VERBS};
+use apiserver::VERBS;
+
+use crate::claims::ClaimCounts;
+use crate::kube::ClusterHealth;
 use crate::server::Observed;
 
 type Labels = Vec<(&'static str, &'static str)>;
@@ -38,6 +41,8 @@ pub struct Metrics {
     status_seconds: Counter<f64, AtomicU64>,
     events: Family<Labels, Counter>,
     waiting: Gauge,
+    own_claims: Gauge,
+    ready: Gauge,
 }
 
 /// What is counted elsewhere, at the moment of a question.
@@ -49,6 +54,8 @@ pub struct Snapshot {
     pub store: Option<(usize, usize)>,
     /// Files in the spool.
     pub spool: usize,
+    /// Whether nothing is missing that pods need.
+    pub ready: bool,
 }
 
 fn histogram() -> Histogram {
@@ -59,8 +66,9 @@ fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-impl Default for Metrics {
-    fn default() -> Metrics {
+impl Metrics {
+    /// With what became of claims.
+    pub fn new(claims: &ClaimCounts) -> Metrics {
         let mut registry = Registry::with_prefix("llano");
         let metrics = Metrics {
             registry: Mutex::default(),
@@ -78,6 +86,8 @@ impl Default for Metrics {
             status_seconds: Counter::default(),
             events: Family::default(),
             waiting: Gauge::default(),
+            own_claims: Gauge::default(),
+            ready: Gauge::default(),
         };
         registry.register("calls", "Calls of the plugin by verb and result", metrics.calls.clone());
         registry.register_with_unit(
@@ -128,15 +138,16 @@ impl Default for Metrics {
         );
         registry.register("events", "Events on pods by what became of them", metrics.events.clone());
         registry.register("waiting_events", "Events on pods that wait to be sent", metrics.waiting.clone());
+        registry.register("own_claims", "Addresses that pods of this node have", metrics.own_claims.clone());
+        registry.register("ready", "1 when nothing is missing that pods need", metrics.ready.clone());
+        claims.register(&mut registry);
         let build = Family::<Labels, Gauge>::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
         registry.register("build_info", "1, with the version of the program", build);
         *metrics.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry;
         metrics
     }
-}
 
-impl Metrics {
     /// Counts a call.
     pub fn observe(&self, call: &Observed<'_>) {
         let result = match call.answer {
@@ -178,6 +189,8 @@ impl Metrics {
             counter.inner().store(count, Ordering::Relaxed);
         }
         self.waiting.set(number(cluster.events_waiting));
+        self.own_claims.set(number(cluster.own_claims));
+        self.ready.set(now.ready.into());
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner));
@@ -205,15 +218,18 @@ mod tests {
 
     #[test]
     fn what_was_counted_is_what_is_read() {
-        let metrics = Metrics::default();
+        let metrics = Metrics::new(&ClaimCounts::default());
         let took = Duration::from_millis(3);
         for answer in
             [Ok(None), Ok(None), Err(cni::Error::try_again("later")), Err(cni::Error::invalid_config("x"))]
         {
             metrics.observe(&Observed { verb: Verb::Add, answer: &answer, took });
         }
-        let sent =
-            Sent { requests: [1, 2, 3, 44, 9, 0], status_writes: 42, status_time: Duration::from_millis(84) };
+        let sent = Sent {
+            requests: [1, 2, 3, 44, 9, 0, 0, 0],
+            status_writes: 42,
+            status_time: Duration::from_millis(84),
+        };
         let cluster = ClusterHealth {
             listed: true,
             known: Some((110, 7)),
@@ -224,9 +240,10 @@ mod tests {
             events_sent: 9,
             events_dropped: 1,
             events_waiting: 3,
+            own_claims: 12,
             sent,
         };
-        let now = Snapshot { cluster, store: Some((330, 4)), spool: 6 };
+        let now = Snapshot { cluster, store: Some((330, 4)), spool: 6, ready: true };
         metrics.to_text(&now);
         let text = metrics.to_text(&now);
         for line in [
@@ -245,6 +262,9 @@ mod tests {
             "llano_events_total{result=\"sent\"} 9",
             "llano_events_total{result=\"dropped\"} 1",
             "llano_waiting_events 3",
+            "llano_own_claims 12",
+            "llano_ready 1",
+            "llano_claims_made_total 0",
             "llano_api_requests_total{verb=\"patch\"} 44",
             "llano_status_writes_total 42",
             "llano_status_write_seconds_total 0.084",
@@ -252,5 +272,25 @@ mod tests {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn alerts_name_metrics_that_there_are() {
+        let claims = ClaimCounts::default();
+        claims.count_each();
+        let metrics = Metrics::new(&claims);
+        let took = Duration::from_millis(3);
+        metrics.observe(&Observed { verb: Verb::Add, answer: &Ok(None), took });
+        let now = Snapshot { cluster: ClusterHealth::default(), store: None, spool: 0, ready: true };
+        let text = metrics.to_text(&now);
+        let alerts = include_str!("../../../deploy/alerts.yaml");
+        let words = alerts.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let ours = |word: &&str| word.starts_with("llano_") && !word.starts_with("llano_controller_");
+        let named: Vec<&str> = words.filter(ours).collect();
+        assert!(named.contains(&"llano_ready"), "{named:?}");
+        for name in named {
+            let is_it = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+            assert!(text.lines().any(is_it), "no {name} in {text}");
+        }
     }
 }

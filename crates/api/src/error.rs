@@ -92,6 +92,18 @@ pub enum Error {
         /// The pod's first network.
         first: String,
     },
+    /// An object of a kind of ours ([`crate::kinds`]).
+    #[error("{kind} {name}: {path}: {problem}")]
+    Object {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name, with its namespace where it has one.
+        name: String,
+        /// The field, such as `spec.ranges[3]`.
+        path: String,
+        /// Its value and what is allowed.
+        problem: String,
+    },
     /// Two attachments with one interface name.
     #[error("{first} and {second} would both be interface {ifname}; give each its own \"interface\"")]
     SameInterface {
@@ -152,6 +164,26 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// Two keys of a pod's annotations that cannot both be honoured.
+    #[error("interface {interface}: {first} and {second} contradict each other: {problem}")]
+    Contradiction {
+        /// The interface that both speak of.
+        interface: IfName,
+        /// The one key with its path.
+        first: String,
+        /// The other.
+        second: String,
+        /// In which way, and what to do.
+        problem: String,
+    },
+    /// No subnet for an interface.
+    #[error("no subnet of network {network} for this pod: {why}")]
+    NoSubnet {
+        /// The MacvlanNetwork.
+        network: String,
+        /// What was considered, why it was not taken, and what to do.
+        why: String,
+    },
     /// What has to be asked elsewhere: the API server, kubelet.
     #[error("{what}: {problem}")]
     Unavailable {
@@ -178,11 +210,14 @@ impl Error {
             Error::Annotation { .. }
             | Error::Key(_)
             | Error::SameInterface { .. }
+            | Error::Contradiction { .. }
             | Error::TooMany { .. } => event::INVALID_ANNOTATION,
-            Error::Definition { .. } | Error::Configuration { .. } | Error::Unreadable { .. } => {
-                event::INVALID_NETWORK
-            }
+            Error::Definition { .. }
+            | Error::Configuration { .. }
+            | Error::Unreadable { .. }
+            | Error::Object { .. } => event::INVALID_NETWORK,
             Error::Unavailable { .. } => event::UNAVAILABLE,
+            Error::NoSubnet { .. } => event::NO_SUBNET,
             _ => event::NETWORK_REFUSED,
         };
         Event::warning(reason, self.to_string())
@@ -192,7 +227,9 @@ impl Error {
     pub fn to_cni(&self) -> cni::Error {
         match self {
             Error::Key(error) => error.clone(),
-            Error::NoNetwork(_) | Error::Unavailable { .. } => cni::Error::try_again(self.to_string()),
+            Error::NoNetwork(_) | Error::Unavailable { .. } | Error::NoSubnet { .. } => {
+                cni::Error::try_again(self.to_string())
+            }
             _ => cni::Error::invalid_config(self.to_string()),
         }
     }

@@ -16,6 +16,18 @@ pub const INVALID_ANNOTATION: &str = "InvalidNetworkAnnotation";
 pub const INVALID_NETWORK: &str = "InvalidNetwork";
 /// A request that will not be granted.
 pub const NETWORK_REFUSED: &str = "NetworkRefused";
+/// No subnet has an address for the pod.
+pub const NO_SUBNET: &str = "NoSubnet";
+/// Every address of the subnets is taken.
+pub const ADDRESSES_EXHAUSTED: &str = "AddressesExhausted";
+/// The address that the pod is to get is still somebody's.
+pub const ADDRESS_WAITS: &str = "WaitingForAddress";
+/// An address that the pod will not get.
+pub const ADDRESS_REFUSED: &str = "AddressRefused";
+/// An interface was taken away: its address is not the pod's any more.
+pub const ADDRESS_LOST: &str = "AddressLost";
+/// Somebody else on the LAN uses an address that was to be given.
+pub const ADDRESS_IN_USE: &str = "AddressInUse";
 /// What a network needs cannot be asked for now.
 pub const UNAVAILABLE: &str = "NetworkUnavailable";
 /// Something in an annotation has no effect.

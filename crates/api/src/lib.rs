@@ -4,11 +4,14 @@
 //! The way through: [`Selections::parse`] reads an annotation, [`Nad::new`] a definition, [`resolve`] puts both and the
 //! [`Options`] of the cluster together into a [`Plan`] of [`DelegateCall`]s, [`sequence::add`] runs it against a
 //! [`Delegate`] and says the [`status`] annotation, the events and the result. [`hotplug::change`] compares a running pod
-//! with a changed annotation.
+//! with a changed annotation. [`addresses`] reads which addresses a pod asks for, and says which subnets that leads to.
+//!
+//! [`kinds`] are the objects of our own group, with their schemas and parsed forms.
 //!
 //! The reference is the multi-network specification 1.3 and what Multus 4 makes of it; a comment starting with "Differs:"
 //! marks each place where we depart from Multus on purpose, and `docs/annotations.md` lists them.
 
+pub mod addresses;
 mod caller;
 mod capability;
 mod config;
@@ -17,6 +20,8 @@ mod error;
 pub mod event;
 pub mod hotplug;
 mod isolation;
+pub mod kinds;
+mod mac;
 mod nad;
 mod name;
 mod place;
@@ -34,12 +39,13 @@ pub use config::{NetConfig, PluginConfig};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use isolation::Isolation;
+pub use mac::{Mac, NoMac};
 pub use nad::{Nad, NadSource};
 pub use name::{IfName, NetworkRef};
 pub use resolve::{
     ClusterNetwork, DefaultRoute, DelegateCall, Device, Lookup, Network, Options, Plan, Pod, Sandbox, resolve,
 };
-pub use role::Role;
+pub use role::{Role, check_beside, check_first, is_standalone};
 pub use route::{Families, RouteChange, default_routes};
 pub use selection::{Bandwidth, PortMapping, Selection, Selections};
 pub use sequence::Delegate;

@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, NetConfig, NetworkRef, Result};
 
 /// What a network is for, from the definition's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// It gives the pod its first interface, and may give it more.
     Standalone,
@@ -36,7 +40,7 @@ impl fmt::Display for Role {
 
 /// Whether the pod's first network is one on which standalone networks can stand: its label says so, or it has no label
 /// and is on the LAN by its type.
-pub(crate) fn is_standalone(role: Option<Role>, config: &NetConfig) -> bool {
+pub fn is_standalone(role: Option<Role>, config: &NetConfig) -> bool {
     match role {
         Some(role) => role == Role::Standalone,
         None => config.plugins().first().is_some_and(|plugin| matches!(plugin.kind(), "macvlan" | "llano")),
@@ -44,7 +48,10 @@ pub(crate) fn is_standalone(role: Option<Role>, config: &NetConfig) -> bool {
 }
 
 /// Refuses a definition as the pod's first network.
-pub(crate) fn check_first(network: &NetworkRef, role: Option<Role>) -> Result<()> {
+///
+/// # Errors
+/// It is an overlay network.
+pub fn check_first(network: &NetworkRef, role: Option<Role>) -> Result<()> {
     match role {
         Some(Role::Overlay) => Err(Error::OverlayFirst { network: network.clone() }),
         _ => Ok(()),
@@ -53,7 +60,10 @@ pub(crate) fn check_first(network: &NetworkRef, role: Option<Role>) -> Result<()
 
 /// Refuses a definition beside the pod's first network, which `first` names. A definition without label goes with
 /// everything.
-pub(crate) fn check_beside(
+///
+/// # Errors
+/// One of the two is standalone and the other is not.
+pub fn check_beside(
     network: &NetworkRef,
     role: Option<Role>,
     first: &str,

@@ -66,7 +66,7 @@ pub fn temporary_name(env: &Env) -> String {
 }
 
 /// FNV-1a over the parts with a zero byte after each: short, stable over versions, not secret.
-pub(crate) fn fnv1a(parts: &[&[u8]]) -> u64 {
+pub fn fnv1a(parts: &[&[u8]]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in parts.iter().flat_map(|part| part.iter().copied().chain([0])) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
@@ -229,7 +229,10 @@ fn prepare(ifname: &str, policy: LinkPolicy) -> Result<()> {
 }
 
 /// A setting that this kernel does not have (no IPv6, say) needs no change.
-pub(crate) fn unless_absent(written: kernel::Result<()>) -> Result<()> {
+///
+/// # Errors
+/// Any other refusal.
+pub fn unless_absent(written: kernel::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.errno() == Some(kernel::Errno::NOENT) => Ok(()),
         other => Ok(other?),

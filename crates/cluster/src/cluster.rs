@@ -212,13 +212,29 @@ impl Cluster {
         component.spawn(&self.lab, &self.directory, &self.programs, &args)
     }
 
-    /// Power cut and boot of a node: every process on it is killed, its namespaces, mounts and cgroups are gone, its disk is
-    /// kept; then its processes start. It does not wait until the node is ready.
+    /// Power cut and boot of a node: [`Cluster::power_off`], then [`Cluster::power_on`]. It does not wait until the node is ready.
     ///
     /// # Errors
     /// When there is no such node; what the kernel refused.
     pub fn reboot(&mut self, node: &str) -> Result<()> {
-        self.lab.reboot(node)?;
+        self.power_off(node)?;
+        self.power_on(node)
+    }
+
+    /// Power cut of a node: every process on it is killed, its namespaces, mounts and cgroups are gone, its disk is kept. The
+    /// namespaces are there anew, and nothing runs in them.
+    ///
+    /// # Errors
+    /// When there is no such node; what the kernel refused.
+    pub fn power_off(&mut self, node: &str) -> Result<()> {
+        Ok(self.lab.reboot(node)?)
+    }
+
+    /// Boots a node after [`Cluster::power_off`]. It does not wait until the node is ready.
+    ///
+    /// # Errors
+    /// When there is no such node, or one of its processes cannot be started.
+    pub fn power_on(&mut self, node: &str) -> Result<()> {
         node::boot(self.lab.host(node)?)?;
         Component::of_node(node).iter().try_for_each(|component| self.start(component))?;
         self.keep_kubelet(node)

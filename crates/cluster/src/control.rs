@@ -65,6 +65,8 @@ fn api_server() -> Vec<String> {
         // exec and logs would look the node's name up otherwise.
         "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        // Webhooks are asked at their pods' addresses: no kube-proxy runs here that would know a service's.
+        "--enable-aggregator-routing=true",
         "--profiling=false",
     ]);
     args.push(format!("--advertise-address={API}"));

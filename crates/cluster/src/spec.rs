@@ -61,6 +61,11 @@ impl ClusterSpec {
         Ok(ClusterSpec { nodes, containerd })
     }
 
+    /// A control plane alone. What is done with Node objects in it has no machine behind it.
+    pub fn control_plane() -> Self {
+        ClusterSpec { nodes: 0, containerd: Containerd::default() }
+    }
+
     /// Which containerd.
     pub fn containerd(&self) -> Containerd {
         self.containerd
@@ -95,10 +100,15 @@ impl ClusterSpec {
         // Writing to a String cannot fail.
         let _ = write!(
             yaml,
-            "  {CONTROL}:\n    disk: {}\n    interfaces:\n{}{gateway}",
+            "  {CONTROL}:\n    disk: {}\n    interfaces:\n{}{gateway}    routes:\n",
             disk(CONTROL),
             lan(API.octets()[3])
         );
+        // The API server asks webhooks in pods. It is no node: flannel does not tell it where pods are.
+        for number in self.numbers() {
+            let (pods, node) = (node_pods(number), node_address(number));
+            let _ = writeln!(yaml, "      - {{ to: {pods}, via: {node} }}");
+        }
         for number in self.numbers() {
             let (name, at) = (node_name(number), node_address(number).octets()[3]);
             let _ = write!(
@@ -146,6 +156,8 @@ mod tests {
             assert_eq!(last.interfaces.len(), 2, "two uplinks");
             assert_eq!(last.disk.as_deref(), Some(Path::new("/disks").join(node_name(nodes)).as_path()));
         }
+        let lab = lab::LabSpec::parse(&ClusterSpec::control_plane().lab(Path::new("/disks"))).unwrap();
+        assert_eq!(lab.nodes.len(), 3, "control, gateway and plain machine");
         assert!(ClusterSpec::new(0, Containerd::V2).is_err());
         assert!(ClusterSpec::new(MOST + 1, Containerd::V2).is_err());
     }

@@ -23,6 +23,16 @@ pub enum Error {
         /// Why.
         why: &'static str,
     },
+    /// A VLAN that pods need is not on this node.
+    #[error("VLAN {id} on {parent}: {why}")]
+    PodVlan {
+        /// The interface under it.
+        parent: String,
+        /// Its tag.
+        id: u16,
+        /// Why, and what to do.
+        why: String,
+    },
     /// The host's address is not moved.
     #[error("the address of {parent} cannot be moved: {why}")]
     Move {

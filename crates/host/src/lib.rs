@@ -15,6 +15,7 @@ mod move_address;
 mod network;
 pub mod owner;
 pub mod plan;
+pub mod pod_vlan;
 mod read;
 mod same;
 pub mod state;

@@ -4,14 +4,14 @@ use ipnet::IpNet;
 
 /// A set of addresses of both families, kept as runs: its size in memory is the number of its gaps, so
 /// `::/0` costs no more than one address. IPv4 addresses in IPv6 form are IPv6 addresses here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Addresses {
     v4: Runs,
     v6: Runs,
 }
 
 /// Runs of numbers, both ends included, in order, with a gap between any two.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Runs(Vec<(u128, u128)>);
 
 impl Runs {

@@ -15,6 +15,8 @@ pub struct Macvlan {
     pub mode: MacvlanMode,
     /// `MACVLAN_FLAG_NOPROMISC`: in passthru the parent is not made promiscuous.
     pub nopromisc: bool,
+    /// `MACVLAN_FLAG_NODST`: in mode source a listed sender's frames go to it alone, and not to their destination too.
+    pub nodst: bool,
     /// Mode source: from which senders it receives; in the kernel's order when read.
     pub source_macs: Vec<MacAddr>,
     /// `IFLA_MACVLAN_BC_QUEUE_LEN`: how many broadcast frames may wait; `None` leaves the kernel's 1000.
@@ -128,8 +130,10 @@ pub enum SourceMacs {
 impl Macvlan {
     pub(crate) fn encode(&self, w: &mut Writer) {
         w.attr_u32(IFLA_MACVLAN_MODE, self.mode.number());
-        if self.nopromisc {
-            w.attr_u16(IFLA_MACVLAN_FLAGS, MACVLAN_FLAG_NOPROMISC);
+        let flag = |on: bool, flag: u16| if on { flag } else { 0 };
+        let flags = flag(self.nopromisc, MACVLAN_FLAG_NOPROMISC) | flag(self.nodst, MACVLAN_FLAG_NODST);
+        if flags != 0 {
+            w.attr_u16(IFLA_MACVLAN_FLAGS, flags);
         }
         if !self.source_macs.is_empty() {
             encode_list(w, &self.source_macs);
@@ -147,7 +151,9 @@ impl Macvlan {
                     macvlan.mode = attr.u32().and_then(MacvlanMode::from_number).unwrap_or_default();
                 }
                 IFLA_MACVLAN_FLAGS => {
-                    macvlan.nopromisc = attr.u16().is_some_and(|f| f & MACVLAN_FLAG_NOPROMISC != 0);
+                    let has = |flag| attr.u16().is_some_and(|flags| flags & flag != 0);
+                    macvlan.nopromisc = has(MACVLAN_FLAG_NOPROMISC);
+                    macvlan.nodst = has(MACVLAN_FLAG_NODST);
                 }
                 IFLA_MACVLAN_MACADDR_DATA => {
                     macvlan.source_macs =

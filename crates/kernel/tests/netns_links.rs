@@ -26,6 +26,7 @@ fn five_modes_come_back_as_they_were_made() {
         let asked = Macvlan {
             mode,
             nopromisc: mode == MacvlanMode::Passthru,
+            nodst: mode == MacvlanMode::Source,
             source_macs: if mode == MacvlanMode::Source {
                 vec![MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2])]
             } else {

@@ -74,8 +74,14 @@ fn number() -> impl Strategy<Value = u32> {
 
 fn macvlan() -> impl Strategy<Value = Macvlan> {
     let mode = proptest::sample::select(MacvlanMode::ALL.to_vec());
-    (mode, any::<bool>(), proptest::collection::vec(mac(), 0..20), of(number())).prop_map(
-        |(mode, nopromisc, source_macs, bc_queue_len)| Macvlan { mode, nopromisc, source_macs, bc_queue_len },
+    (mode, any::<bool>(), any::<bool>(), proptest::collection::vec(mac(), 0..20), of(number())).prop_map(
+        |(mode, nopromisc, nodst, source_macs, bc_queue_len)| Macvlan {
+            mode,
+            nopromisc,
+            nodst,
+            source_macs,
+            bc_queue_len,
+        },
     )
 }
 

@@ -9,6 +9,7 @@ use cluster::{Cluster, Component};
 use netns_tests::bin_dir;
 use serde_json::{Value, json};
 
+use crate::process::find;
 use crate::{PATIENCE, on};
 
 const PROGRAM: &str = "llano";
@@ -41,6 +42,18 @@ pub fn ensure(cluster: &Cluster) {
 /// # Panics
 /// When it cannot.
 pub fn install(cluster: &Cluster, node: &str) {
+    let file = cluster.on_disk(node, "/etc/kubernetes/llano.conf");
+    std::fs::write(&file, credentials(cluster, node)).unwrap();
+    let program = bin_dir().join(PROGRAM).display().to_string();
+    let args = [&*program, "install", "--kubeconfig", "/etc/kubernetes/llano.conf"];
+    on(cluster, node, &args).unwrap_or_else(|error| panic!("llano install on {node}: {error}"));
+}
+
+/// A kubeconfig, for every host of the cluster, with a token of the agents' account that is bound to the node.
+///
+/// # Panics
+/// When the API server gives none.
+pub fn credentials(cluster: &Cluster, node: &str) -> String {
     let token = cluster
         .kubectl_output([
             "-n",
@@ -53,6 +66,11 @@ pub fn install(cluster: &Cluster, node: &str) {
             &format!("--bound-object-name={node}"),
         ])
         .unwrap_or_else(|error| panic!("{error}"));
+    kubeconfig(&token)
+}
+
+/// A kubeconfig, for every host of the cluster, with this token.
+pub(crate) fn kubeconfig(token: &str) -> String {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "llano",
         "clusters": [{"name": "llano", "cluster": {
@@ -61,11 +79,7 @@ pub fn install(cluster: &Cluster, node: &str) {
         "users": [{"name": "llano", "user": {"token": token.trim()}}],
         "contexts": [{"name": "llano", "context": {"cluster": "llano", "user": "llano"}}],
     });
-    let file = cluster.on_disk(node, "/etc/kubernetes/llano.conf");
-    std::fs::write(&file, config.to_string()).unwrap();
-    let program = bin_dir().join(PROGRAM).display().to_string();
-    let args = [&*program, "install", "--kubeconfig", "/etc/kubernetes/llano.conf"];
-    on(cluster, node, &args).unwrap_or_else(|error| panic!("llano install on {node}: {error}"));
+    config.to_string()
 }
 
 /// Whether a node's agent runs.
@@ -111,6 +125,18 @@ pub fn spawn(cluster: &Cluster, node: &str) {
 /// A page of a node's agent: `readyz`, `metrics`, `dump`. None when it does not serve it.
 pub fn page(cluster: &Cluster, node: &str, name: &str) -> Option<String> {
     on(cluster, node, &["curl", "-sf", "--unix-socket", SOCKET, &format!("http://agent/{name}")]).ok()
+}
+
+/// Waits until a node's agent has nothing left to send: its events are behind its answers.
+///
+/// # Panics
+/// When it is not done.
+pub fn rest(cluster: &Cluster, node: &str) {
+    let rested = || {
+        let metrics = page(cluster, node, "metrics").unwrap_or_default();
+        Ok((find::<u64>(&metrics, "llano_waiting_events") == Some(0)).then_some(()))
+    };
+    Cluster::wait("the events", PATIENCE * 5, rested).unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// How many attachments to networks of definitions a node's agent has in its store; none when it does not serve.

@@ -6,17 +6,25 @@
 // A test that cannot look at the cluster has failed: a panic is the right answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+pub mod addresses;
+pub mod addresses_keeping;
 pub mod agent;
 pub mod basics;
 pub mod churn;
+pub mod controller;
 pub mod daemon;
 pub mod deploys;
 mod host;
+pub mod interfaces;
 pub mod kept;
 pub mod networks;
 mod pods;
+pub mod process;
+pub mod simulated;
+pub mod timed;
 mod verbs;
 mod watch;
+pub mod wire;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;

@@ -85,6 +85,7 @@ impl Files {
             status: self.status(name),
             host_network: false,
             is_static: false,
+            addressing: agent::Addressing::default(),
         })
     }
 }

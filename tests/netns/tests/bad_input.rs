@@ -186,6 +186,8 @@ fn macvlan(rows: &mut Vec<Row>) {
         ("linkInContainer", json!("true"), "linkInContainer"),
         ("nopromisc", json!(true), "nopromisc"),
         ("nopromisc", json!(1), "nopromisc"),
+        ("nodst", json!(true), "nodst"),
+        ("nodst", json!("yes"), "nodst"),
         ("sourceMacs", json!(["02:00:00:00:00:01"]), "sourceMacs"),
         ("sourceMacs", json!("02:00:00:00:00:01"), "sourceMacs"),
         ("probe", json!("yes"), "probe"),

@@ -29,3 +29,8 @@ fn kernel() {
 fn macvlan() {
     MACHINE.assert_group("macvlan");
 }
+
+#[test]
+fn vlan_links_of_pods() {
+    MACHINE.assert_group("pod-vlan");
+}

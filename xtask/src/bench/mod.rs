@@ -26,6 +26,8 @@ enum Name {
     Agent,
     /// A bond, two VLANs and two macvlans in a virtual machine: `llano host apply` against `ip -batch`
     Host,
+    /// Addresses of the cluster by way of the agent: ADD and DEL beside macvlan with host-local, many at once, the controller's memory
+    Ipam,
     /// The longest that TCP streams wait while the host's address moves to a macvlan and back
     Move,
     /// 1,000 macvlans in 200 namespaces: `llano link tree` against a loop over `ip netns`
@@ -64,6 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Name::Agent => agent(args),
         Name::Cni => cni(args),
         Name::Host => host(args),
+        Name::Ipam => ipam(args),
         Name::Move => move_address(args),
         Name::Tree => tree(args),
     }
@@ -128,6 +131,30 @@ fn agent_on_a_cluster(args: &Args, target: &Path, floor: &Path) -> Result<()> {
     command.env("LLANO_BIN_DIR", target.join("dist")).env("LLANO_CACHE_DIR", run::cache_dir()?);
     if args.json {
         command.arg("--json");
+    }
+    run::step(&mut command)
+}
+
+/// Measured on a cluster of two nodes, by the program that the tests' package has for it.
+fn ipam(args: &Args) -> Result<()> {
+    let target = run::target_dir()?;
+    if !args.built {
+        need::apt(&[Job::Bench])?;
+        dist::run()?;
+        cluster::install(false)?;
+        let bench = ["build", "--quiet", "--package", "cluster-tests", "--bin", "ipam-bench"];
+        run::step(&mut run::cargo(&bench)?)?;
+    }
+    if !need::is_root() {
+        return again_as_root();
+    }
+    let mut command = Command::new(target.join("debug/ipam-bench"));
+    command.arg(args.runs.to_string());
+    command.env("LLANO_BIN_DIR", target.join("dist")).env("LLANO_CACHE_DIR", run::cache_dir()?);
+    for (wanted, flag) in [(args.json, "--json"), (args.check, "--check")] {
+        if wanted {
+            command.arg(flag);
+        }
     }
     run::step(&mut command)
 }

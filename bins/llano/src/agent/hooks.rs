@@ -60,6 +60,7 @@ impl Hooks for Pages {
                     cluster: self.cluster.health(),
                     store: self.engine.counts().ok(),
                     spool: self.spooled(),
+                    ready: self.missing().is_empty(),
                 };
                 let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 Some(Page { status: 200, content_type, body: self.metrics.to_text(&now) })

@@ -1,7 +1,6 @@
 //! `llano agent`: a node's agent.
 
 mod hooks;
-mod log;
 mod node;
 mod settings;
 mod work;
@@ -94,7 +93,11 @@ pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
         settings.lines().iter().try_for_each(|line| out.line(line))?;
         return Ok(ExitCode::SUCCESS);
     }
-    log::start(settings.log);
+    crate::log::start(settings.log);
+    let offset = daemon::clock::read_offset()?;
+    if offset != 0 {
+        tracing::warn!(offset, "the clock is moved, for a test");
+    }
     let plugin = match (plugin, &settings.install) {
         (None, Some(_)) => Some(Plugin::Path(crate::bins::llano_cni()?)),
         (plugin, _) => plugin,

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use agent::Config;
-use agent::kube::Access;
 use anyhow::{Context, bail};
+use apiserver::Access;
 use cni::json::{self, Object};
 
-use super::log::Level;
 use super::{Command, node};
+use crate::log::Level;
 
 /// Read when it is there and no other is named.
 const FILE: &str = "/etc/llano/agent.json";

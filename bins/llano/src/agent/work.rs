@@ -51,13 +51,14 @@ pub(super) fn run(settings: &Settings, plugin: Option<Plugin>) -> anyhow::Result
     let pages = Arc::new(Pages {
         engine: Arc::clone(&engine),
         cluster: Arc::clone(&cluster),
-        metrics: Metrics::default(),
+        metrics: Metrics::new(&cluster.claim_counts()),
         spool: settings.spool_dir.clone(),
         installation: Mutex::default(),
     });
     let hooks = Arc::clone(&pages) as Arc<dyn Hooks>;
     if let Some(address) = settings.metrics_address {
-        let address = agent::pages::serve(&driver, address, Arc::clone(&hooks))?;
+        let hooks = Arc::clone(&hooks);
+        let address = daemon::pages::serve(&driver, address, move |path| hooks.page(path))?;
         tracing::info!(%address, "metrics");
     }
     end_with_signals(server.stopper())?;
@@ -125,6 +126,8 @@ fn follow_changes(engine: &Arc<Engine>, changes: &Receiver<Change>) {
             Change::Listed => engine.reconcile(),
             Change::Networks(pod) => engine.annotation_changed(&pod),
             Change::Gone(pod) => engine.pod_gone(&pod),
+            Change::Claims => engine.claims_changed(),
+            Change::Lans => engine.lans_changed(),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use agent::kube::{Access, NodeSummary, Overview};
+use agent::kube::{NodeSummary, Overview};
+use apiserver::Access;
 use serde_json::json;
 
 use crate::output::{Colour, Out, Text, head};

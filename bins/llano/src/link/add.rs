@@ -264,6 +264,7 @@ fn macvlan(args: &Add) -> anyhow::Result<Macvlan> {
     Ok(Macvlan {
         mode,
         nopromisc: args.nopromisc,
+        nodst: false,
         source_macs: super::source_mac::once(&args.source_mac),
         bc_queue_len: args.bc_queue_len,
     })

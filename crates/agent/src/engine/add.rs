@@ -8,9 +8,10 @@ use cni::{CniResult, Request};
 use kernel::NetNs;
 
 use super::asking::Asking;
+use super::claimed::Claimant;
 use super::delegate::World;
 use super::locks::Turn;
-use super::{After, Arc, Engine};
+use super::{After, Arc, Engine, host_access};
 use crate::{Found, Pod, PodKey, PodView};
 
 impl Engine {
@@ -30,11 +31,25 @@ impl Engine {
                 after.events.push((key.clone(), error.event()));
             }
         });
-        let plan = plan.map_err(|error| error.to_cni())?;
+        let mut plan = plan.map_err(|error| error.to_cni())?;
+        let claimant = view.as_ref().map(|view| Claimant::of(view, plan.calls.iter(), until)).transpose();
+        let claimant = claimant.map_err(|error| {
+            after.events.extend(asking.key().map(|key| (key.clone(), error.event())));
+            error.to_cni()
+        })?;
+        if let (Some(key), Some(claimant)) = (asking.key(), &claimant) {
+            after.events.extend(claimant.events().map(|event| (key.clone(), event)));
+        }
+        let _held = self.fill(plan.calls.iter_mut(), until).map_err(|error| {
+            after.events.extend(asking.key().map(|key| (key.clone(), error.event())));
+            error.to_cni()
+        })?;
+        plan.calls.iter_mut().for_each(host_access::default_on);
         let pod = asking.record(env.netns.clone(), env.path.clone());
         self.begin(&pod, &plan)?;
         let mut world = self.world(id, env.netns.clone(), &env.path);
         world.unmade = true;
+        world.claimant = claimant.map(Arc::new);
         let added = match sequence::add(&plan, &asking.pod(), &mut world) {
             Ok(added) => added,
             Err(failure) => {
@@ -70,7 +85,7 @@ impl Engine {
             origin: request.name.clone(),
             problem: error.to_string(),
         })?;
-        asking.plan(&config.options()?, &self.definitions(&config, asking.key()))
+        asking.resolve(&config.options()?, &self.definitions(&config, asking.key()))
     }
 
     /// The intent on disk. What an ADD that was killed left of this container goes first.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::status::DeviceInfo;
-use api::{Delegate, Device, NetConfig, RouteChange, sequence::PluginCall};
+use api::{Delegate, Device, NetConfig, PluginConfig, RouteChange, sequence::PluginCall};
 use cni::{CniResult, Plugin, RawEnv, Request, Verb, Version, delegate};
 use kernel::NetNs;
 
+use super::claimed::{self, Claimant};
 use super::{Engine, routes};
 
 /// One container, as its plugins are told of it.
@@ -22,6 +23,8 @@ pub(super) struct World {
     pub(super) path: Vec<PathBuf>,
     /// What is deleted was begun and never answered for: a plugin that nobody finds has made nothing of it.
     pub(super) unmade: bool,
+    /// The pod whose interfaces are made; none for what makes nothing.
+    pub(super) claimant: Option<Arc<Claimant>>,
 }
 
 impl World {
@@ -47,8 +50,9 @@ impl World {
     }
 }
 
-impl Delegate for World {
-    fn run(&mut self, plugin: &PluginCall<'_>) -> cni::Result<Option<CniResult>> {
+impl World {
+    /// Runs one plugin as it is.
+    pub(super) fn run_plugin(&mut self, plugin: &PluginCall<'_>) -> cni::Result<Option<CniResult>> {
         // It would ask the agent, which waits for it.
         if plugin.kind == "llano" {
             if plugin.verb == Verb::Del {
@@ -67,6 +71,16 @@ impl Delegate for World {
         };
         let _slot = self.engine.foreign.take();
         delegate::exec(&file, &request, plugin.verb)
+    }
+}
+
+impl Delegate for World {
+    fn run(&mut self, plugin: &PluginCall<'_>) -> cni::Result<Option<CniResult>> {
+        let conf = plugin.call.config.plugins().get(plugin.index);
+        match conf.and_then(PluginConfig::ipam) {
+            Some(claimed::KIND) => claimed::run(self, plugin),
+            _ => self.run_plugin(plugin),
+        }
     }
 
     fn change_default_route(&mut self, change: &RouteChange) -> cni::Result<()> {

@@ -101,7 +101,9 @@ impl Engine {
                 tracing::warn!(pod = %name, container = id, error = %error, "not deleted yet");
             }
         }
-        self.settle(id, left.first().map(|(_, error)| error.to_string()).as_deref())
+        let done = self.settle(id, left.first().map(|(_, error)| error.to_string()).as_deref());
+        self.lans_changed();
+        done
     }
 
     /// Writes down how a deletion of a whole pod ended: it is forgotten, or to be repeated. True when it is done.
@@ -147,6 +149,7 @@ impl Engine {
         if let Err(error) = &written {
             tracing::error!(container = id, error = %error, "end of a deletion not written");
         }
+        self.lans_changed();
         left.is_empty() && written.is_ok()
     }
 }

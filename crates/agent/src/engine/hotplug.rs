@@ -7,6 +7,7 @@ use api::{Delegate, DelegateCall, Event, default_routes, hotplug, sequence};
 use cni::CniResult;
 
 use super::asking::Asking;
+use super::claimed::Claimant;
 use super::delegate::World;
 use super::locks::lock;
 use super::{Arc, Config, Engine};
@@ -112,9 +113,18 @@ impl Engine {
         let mut world = self.world(&id, record.pod.netns.clone(), &record.pod.path);
         let mut events = change.events;
         let removed = self.unplug(record, &change.remove, &mut world, &mut events);
+        let held = record.attachments.iter().filter(|held| !change.remove.contains(&held.call.position));
+        let calls = held.map(|attachment| &attachment.call).chain(&change.add);
+        let until = Instant::now() + self.setup.limits.cluster;
+        match Claimant::of(&Arc::new(pod.clone()), calls, until) {
+            Ok(claimant) => world.claimant = Some(Arc::new(claimant)),
+            // Whatever of the change needs an address is told so.
+            Err(error) => events.push(error.event()),
+        }
         let mut added = true;
-        for call in &change.add {
-            match self.plug_one(record, call, &mut world) {
+        for mut call in change.add {
+            let filled = self.fill(std::iter::once(&mut call), until).map_err(|error| error.to_cni());
+            match filled.and_then(|_held| self.plug_one(record, &call, &mut world)) {
                 Ok(result) => events.extend(Event::added(&call.ifname, &result, &call.network.to_string())),
                 Err(error) => {
                     added = false;
@@ -163,6 +173,7 @@ impl Engine {
                 self.later.push(id, self.setup.limits);
             }
         }
+        self.lans_changed();
         all
     }
 

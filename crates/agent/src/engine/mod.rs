@@ -8,18 +8,24 @@
 //! | `before` | pods that the primary plugin made before us |
 //! | `verbs` | CHECK, STATUS, GC |
 //! | `lost` | after a damaged store: what lives gets its record again, what is dead is collected |
+//! | `claimed` | interfaces with addresses of the cluster |
+//! | `lans` | parents and VLAN links of the networks that they are on |
+//! | `fence` | the node's claims against its records |
 //! | `reconcile` | the store against the runtime, at the start and on events |
 //! | `hotplug` | a running pod's annotation changed |
 
 mod add;
 mod asking;
 mod before;
+mod claimed;
 mod definitions;
 mod delegate;
 mod deletion;
+mod fence;
 mod host_access;
 mod hotplug;
 mod known;
+mod lans;
 mod later;
 mod locks;
 mod lost;
@@ -125,6 +131,7 @@ pub struct Engine {
     done: Mutex<VecDeque<String>>,
     /// Our own configuration in the runtime's last call.
     known: Mutex<Known>,
+    vlans: lans::Vlans,
 }
 
 impl std::fmt::Debug for Engine {
@@ -154,6 +161,7 @@ impl Engine {
             refused: Mutex::default(),
             done: Mutex::default(),
             known,
+            vlans: lans::Vlans::default(),
         })
     }
 
@@ -253,6 +261,13 @@ impl Engine {
         }
         // A path that leads to our own namespace was recycled: the pod is gone, and nothing of ours may be touched.
         let netns = netns.filter(|path| !add::is_own(path));
-        World { engine: Arc::clone(self), container_id: id.to_owned(), netns, path, unmade: false }
+        World {
+            engine: Arc::clone(self),
+            container_id: id.to_owned(),
+            netns,
+            path,
+            unmade: false,
+            claimant: None,
+        }
     }
 }

@@ -9,8 +9,8 @@ use crate::{PodKey, PodView, Record, Sandbox, Unreadable, spool};
 
 impl Engine {
     /// Takes the spool in, undoes what was begun and not finished, repeats what is to be deleted, deletes what has no
-    /// sandbox any more, and follows annotations that changed meanwhile. Safe at any moment and beside any call; it asks
-    /// the runtime once, the API server never.
+    /// sandbox any more, follows annotations that changed meanwhile, and lets go of claims that nothing stands behind. Safe at any
+    /// moment and beside any call; it asks the runtime once, the API server only to write.
     pub fn reconcile(self: &Arc<Engine>) {
         self.take_spool();
         let Some((_, unreadable)) = self.records() else { return };
@@ -26,6 +26,8 @@ impl Engine {
         }
         self.compare_with_runtime(&whole);
         self.follow_annotations(&whole);
+        self.claims_changed();
+        self.lans_changed();
     }
 
     /// Every record: those that can be read, and the others.

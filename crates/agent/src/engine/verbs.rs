@@ -42,8 +42,11 @@ impl Engine {
             return Err(unavailable("the API server has not listed this node's pods yet".to_owned()));
         }
         self.store.probe().map_err(|error| unavailable(error.to_string()))?;
-        let first =
+        let mut first =
             self.cluster_network(&config, "status").map_err(|error| unavailable(error.to_string()))?;
+        if let Some(call) = &mut first {
+            self.fill_to_look(call).map_err(|error| unavailable(error.to_string()))?;
+        }
         let mut world = self.world("status", None, &request.env.path);
         match first {
             Some(call) => sequence::status_one(&call, &mut world),

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 use super::runtime_v1::runtime_service_client::RuntimeServiceClient;
 use super::runtime_v1::{ListPodSandboxRequest, PodSandboxState, PodSandboxStatusRequest, VersionRequest};
 use super::{ANSWER, LONGEST, channel, plain};
-use crate::driver::Driver;
+use crate::Driver;
 use crate::{Error, PodKey, Result, Runtime, Sandbox};
 
 /// How long the whole of a node's sandboxes may take.

@@ -9,7 +9,7 @@ use tonic::Code;
 use super::podresources_v1::pod_resources_lister_client::PodResourcesListerClient;
 use super::podresources_v1::{GetPodResourcesRequest, ListPodResourcesRequest, PodResources as Resources};
 use super::{ANSWER, LONGEST, channel, plain};
-use crate::driver::Driver;
+use crate::Driver;
 use crate::{Devices, PodKey};
 
 /// kubelet's pod resources behind a socket.

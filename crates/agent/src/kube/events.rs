@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ::kube::core::Request;
 use ::kube::core::params::{Patch, PatchParams, PostParams};
 use ::kube::{Client, Error};
+use apiserver::{Backoff, is_not_found, plain, within};
 use k8s_openapi::api::core::v1::{Event as Object, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -15,7 +16,6 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::queue::{EventLimits, Next, Queue, Sent, Waiting};
-use super::watch::{Backoff, is_not_found, plain, within};
 use crate::PodKey;
 
 /// Who tells it.

@@ -8,10 +8,11 @@ use ::kube::core::Request;
 use ::kube::core::params::GetParams;
 use ::kube::{Client, Error};
 use api::NetworkRef;
+use apiserver::watch::Kind;
+use apiserver::{is_not_found, within};
 
 use super::object::{DefinitionObject, KnownDefinition, PodObject};
 use super::view::{Change, PodName, View, pod_name};
-use super::watch::{Kind, is_not_found, within};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(super) struct Pods {
     pub(super) node: String,
     pub(super) view: Arc<View>,
-    pub(super) changed: Box<dyn Fn(Change) + Send + Sync>,
+    pub(super) changed: Arc<dyn Fn(Change) + Send + Sync>,
 }
 
 impl Kind for Pods {
@@ -46,17 +47,17 @@ impl Kind for Pods {
         }
         let pod = object.keep();
         let name = pod_name(&pod.view.key);
-        self.view.pod_applied(pod).into_iter().for_each(&self.changed);
+        self.view.pod_applied(pod).into_iter().for_each(&*self.changed);
         Some(name)
     }
 
     fn deleted(&self, object: PodObject) {
         let pod = object.keep();
-        self.view.pod_deleted(&pod.view.key).into_iter().for_each(&self.changed);
+        self.view.pod_deleted(&pod.view.key).into_iter().for_each(&*self.changed);
     }
 
     fn listed(&self, names: &BTreeSet<PodName>) {
-        self.view.pods_listed(names).into_iter().for_each(&self.changed);
+        self.view.pods_listed(names).into_iter().for_each(&*self.changed);
     }
 }
 

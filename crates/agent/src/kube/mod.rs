@@ -3,43 +3,38 @@
 //! An ADD costs one request, the patch. A pod or definition that the watch does not have yet is asked for, once the watch
 //! has had its chance.
 
-mod client;
 mod events;
 mod kinds;
 mod object;
 mod overview;
 mod queue;
-mod requests;
 mod status;
 #[cfg(test)]
 mod tests;
 mod view;
-mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use api::{Event, Nad, NetworkRef};
+use apiserver::watch::{self, Health};
+use apiserver::{Access, Backoff, Requests, plain};
 
-pub use client::Access;
 pub use overview::{AgentSummary, DefinitionSummary, NodeSummary, Overview, RefusedPod};
 pub use queue::EventLimits;
-pub use requests::Sent;
-pub(crate) use requests::VERBS;
+pub use status::Sent;
 pub use view::Change;
-pub use watch::Backoff;
 
+use crate::Driver;
+use crate::claims::{ClaimCounts, Claimer, Claims};
 use crate::cluster::Devices;
-use crate::driver::Driver;
 use crate::{Cluster, Error, Found, PodKey, PodView, Result};
 use events::Events;
 use kinds::{Definitions, Pods};
 use object::KnownPod;
-use requests::Requests;
-use status::Written;
+use status::{StatusWrites, Written};
 use view::View;
-use watch::{Health, plain};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -57,18 +52,27 @@ pub struct Options {
     pub lag: Duration,
     /// The events' queue.
     pub events: EventLimits,
+    /// Whether addresses of the cluster are claimed, for which there are more watches.
+    pub claims: bool,
 }
 
 impl Options {
     /// With the usual limits.
     pub fn new(access: Access, node: String) -> Options {
         let lag = Duration::from_millis(250);
-        Options { access, node, backoff: Backoff::default(), lag, events: EventLimits::default() }
+        Options {
+            access,
+            node,
+            backoff: Backoff::default(),
+            lag,
+            events: EventLimits::default(),
+            claims: true,
+        }
     }
 }
 
 /// What can be said of the connection, for metrics and readiness.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterHealth {
     /// Whether both watches have had a first list.
     pub listed: bool,
@@ -88,6 +92,8 @@ pub struct ClusterHealth {
     pub events_dropped: u64,
     /// Events that wait.
     pub events_waiting: usize,
+    /// Claims of this node.
+    pub own_claims: usize,
     /// Requests since the start.
     pub sent: Sent,
 }
@@ -105,6 +111,8 @@ pub struct ApiServer {
     lag: Duration,
     asked: AtomicU64,
     requests: Arc<Requests>,
+    status_writes: StatusWrites,
+    claimer: Option<Claimer>,
 }
 
 impl ApiServer {
@@ -118,17 +126,23 @@ impl ApiServer {
         devices: Option<Arc<dyn Devices>>,
         changed: impl Fn(Change) + Send + Sync + 'static,
     ) -> Result<ApiServer> {
-        let Options { access, node, backoff, lag, events } = options;
+        let Options { access, node, backoff, lag, events, claims } = options;
         let requests = Arc::new(Requests::default());
         let made = driver.wait(Instant::now() + ANSWER, {
             let requests = Arc::clone(&requests);
-            async move { access.client(requests).await }
+            async move { access.client(requests).await.map_err(Error::from) }
         });
         let client = made.unwrap_or_else(|| Err(ending("client")))?;
         let view = Arc::new(View::default());
         let (pods, definitions) = (Arc::new(Health::default()), Arc::new(Health::default()));
         let events = Arc::new(Events::new(events));
-        let kind = Arc::new(Pods { node: node.clone(), view: Arc::clone(&view), changed: Box::new(changed) });
+        let changed: Arc<dyn Fn(Change) + Send + Sync> = Arc::new(changed);
+        let claimer = claims.then(|| {
+            let pods = Arc::clone(&view);
+            let has_ended = Box::new(move |uid: &str| pods.has_ended(uid));
+            crate::claims::connect(&driver, &client, &node, backoff, has_ended, Arc::clone(&changed))
+        });
+        let kind = Arc::new(Pods { node: node.clone(), view: Arc::clone(&view), changed });
         driver.spawn(watch::run(client.clone(), kind, Arc::clone(&pods), backoff));
         let kind = Arc::new(Definitions { view: Arc::clone(&view) });
         driver.spawn(watch::run(client.clone(), kind, Arc::clone(&definitions), backoff));
@@ -146,7 +160,14 @@ impl ApiServer {
             lag,
             asked: AtomicU64::new(0),
             requests,
+            status_writes: StatusWrites::default(),
+            claimer,
         })
+    }
+
+    /// What became of claims; where none are made, nothing did.
+    pub fn claim_counts(&self) -> ClaimCounts {
+        self.claimer.as_ref().map(|claimer| claimer.counts().clone()).unwrap_or_default()
     }
 
     /// How the connection is.
@@ -162,7 +183,8 @@ impl ApiServer {
             events_sent,
             events_dropped,
             events_waiting,
-            sent: self.requests.sent(),
+            own_claims: self.claimer.as_ref().map_or(0, Claimer::own_claims),
+            sent: self.status_writes.sent(self.requests.sent()),
         }
     }
 
@@ -287,12 +309,16 @@ impl Cluster for ApiServer {
         let answer = self.driver.wait(until, async move {
             status::write(&client, (&key.namespace, &key.name, &uid), &annotation, until, backoff).await
         });
-        self.requests.wrote_status(started.elapsed());
+        self.status_writes.count(started.elapsed());
         match answer {
             Some(Ok(Written::Yes | Written::Gone)) => Ok(()),
             Some(Err(reason)) => Err(failed(reason)),
             None => Err(failed("no answer from the API server".to_owned())),
         }
+    }
+
+    fn claims(&self) -> Option<&dyn Claims> {
+        self.claimer.as_ref().map(|claimer| claimer as &dyn Claims)
     }
 
     fn event(&self, pod: &PodKey, event: Event) {

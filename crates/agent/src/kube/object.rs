@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::{LONGEST_ANNOTATION, LONGEST_CONFIG, Nad, NadSource, NetworkRef};
 use serde::Deserialize;
 
-use crate::{PodKey, PodView};
+use crate::{Addressing, Controller, PodKey, PodView};
 
 /// What kubelet writes on the mirror of a static pod: the UID that the runtime has.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -22,6 +22,18 @@ pub(super) struct Metadata {
     resource_version: String,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
+    owner_references: Option<Vec<OwnerReference>>,
+    deletion_timestamp: Option<String>,
+}
+
+/// Who made the object.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct OwnerReference {
+    api_version: String,
+    kind: String,
+    name: String,
+    controller: Option<bool>,
 }
 
 /// A pod, in part.
@@ -30,6 +42,13 @@ pub(super) struct Metadata {
 pub(super) struct PodObject {
     metadata: Metadata,
     spec: PodSpec,
+    status: PodStatus,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct PodStatus {
+    phase: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -59,7 +78,9 @@ impl PodObject {
     }
 
     pub(super) fn keep(self) -> KnownPod {
-        let Metadata { name, namespace, uid, annotations, .. } = self.metadata;
+        let Metadata {
+            name, namespace, uid, annotations, labels, owner_references, deletion_timestamp, ..
+        } = self.metadata;
         let mut annotations = annotations.unwrap_or_default();
         // One byte more than is allowed is kept, and refused by who reads it.
         let mut take = |key: &str, most: usize| {
@@ -76,6 +97,15 @@ impl PodObject {
             Some(file) if file != uid => (file, Some(uid.into_boxed_str())),
             _ => (uid, None),
         };
+        let finished = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let addressing = Addressing {
+            labels: labels.unwrap_or_default(),
+            annotations: api::addresses::annotations()
+                .filter_map(|key| Some((key, take(key, api::addresses::LONGEST_ADDRESSES)?)))
+                .collect(),
+            controller: owner_references.unwrap_or_default().into_iter().find_map(OwnerReference::workload),
+            ends: deletion_timestamp.is_some() || finished,
+        };
         let view = PodView {
             key: PodKey { namespace, name, uid },
             networks: take(api::NETWORKS, LONGEST_ANNOTATION),
@@ -83,8 +113,18 @@ impl PodObject {
             status: take(api::NETWORK_STATUS, 4 * LONGEST_ANNOTATION),
             host_network: self.spec.host_network.unwrap_or_default(),
             is_static,
+            addressing,
         };
         KnownPod { view: Arc::new(view), api_uid }
+    }
+}
+
+impl OwnerReference {
+    /// The workload, when it is one of those that addresses are kept for.
+    fn workload(self) -> Option<Controller> {
+        let group = self.api_version.split_once('/').map_or("", |(group, _)| group);
+        let known = self.controller == Some(true) && matches!(group, "apps" | "batch");
+        known.then_some(Controller { kind: self.kind, name: self.name })
     }
 }
 

@@ -8,13 +8,13 @@ use ::kube::core::Request;
 use ::kube::core::params::ListParams;
 use ::kube::{Client, Error as ClientError};
 use api::event::{INVALID_ANNOTATION, INVALID_NETWORK, NETWORK_REFUSED, NO_NETWORK_FOUND, UNAVAILABLE};
+use apiserver::watch::{Kind, List};
+use apiserver::{Access, is_not_found, plain, within};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::client::Access;
 use super::kinds::Definitions;
 use super::object::DefinitionObject;
-use super::watch::{Kind, List, is_not_found, plain, within};
 use crate::{Driver, Error, Result};
 
 /// Objects of one page.
@@ -200,7 +200,7 @@ async fn list<K: DeserializeOwned>(client: &Client, path: &str, fields: Option<&
             Err(error) if is_not_found(&error) => return Ok(all),
             Err(error) => return Err(behind(&error)),
         };
-        params.continue_token = page.next();
+        params.continue_token = page.next_page();
         all.extend(page.items);
         if params.continue_token.is_none() {
             return Ok(all);

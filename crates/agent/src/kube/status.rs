@@ -1,17 +1,58 @@
 //! The one write of an ADD: the status annotation, by one patch that names the pod's UID.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ::kube::core::Request;
 use ::kube::core::params::{GetParams, Patch, PatchParams};
 use ::kube::{Client, Error};
+use apiserver::{Backoff, VERBS, is_not_found, plain, within};
 use serde_json::json;
 
 use super::object::PodObject;
-use super::watch::{Backoff, is_not_found, plain, within};
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// What was sent to the API server until now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// In the order of [`VERBS`].
+    pub(crate) requests: [u64; VERBS.len()],
+    /// Status annotations that were written, or could not be.
+    pub status_writes: u64,
+    /// How long they took in all, retries and pauses too.
+    pub status_time: Duration,
+}
+
+impl Sent {
+    /// Requests of a kind, named as in [`VERBS`].
+    pub fn requests(&self, verb: &str) -> u64 {
+        VERBS.iter().zip(self.requests).filter(|(name, _)| **name == verb).map(|(_, count)| count).sum()
+    }
+}
+
+/// How many status annotations were written, and how long that took.
+#[derive(Debug, Default)]
+pub(super) struct StatusWrites {
+    count: AtomicU64,
+    micros: AtomicU64,
+}
+
+impl StatusWrites {
+    /// Counts one that took so long.
+    pub(super) fn count(&self, took: Duration) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// With the requests by verb.
+    pub(super) fn sent(&self, requests: [u64; VERBS.len()]) -> Sent {
+        let status_time = Duration::from_micros(self.micros.load(Ordering::Relaxed));
+        Sent { requests, status_writes: self.count.load(Ordering::Relaxed), status_time }
+    }
+}
 
 /// What came of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,10 @@ pub enum Change {
     Networks(Arc<PodView>),
     /// The pod is gone from the API server.
     Gone(PodKey),
+    /// The node's claims have been listed, or somebody else has changed one.
+    Claims,
+    /// A MacvlanNetwork has changed, or what it is on this node.
+    Lans,
 }
 
 pub(super) type PodName = (Box<str>, Box<str>);
@@ -66,6 +70,13 @@ impl View {
     pub(super) fn pods(&self) -> Option<Vec<Arc<PodView>>> {
         let state = self.lock();
         state.pods_listed.then(|| state.pods.values().map(|pod| Arc::clone(&pod.view)).collect())
+    }
+
+    /// Whether the pod of this UID gets no other sandbox: it is being deleted, has finished, or is gone. False while that is not known.
+    pub(crate) fn has_ended(&self, uid: &str) -> bool {
+        let state = self.lock();
+        let mut pods = state.pods.values();
+        state.pods_listed && pods.find(|pod| pod.is(uid)).is_none_or(|pod| pod.view.addressing.ends)
     }
 
     pub(super) fn definition(&self, network: &NetworkRef) -> Option<KnownDefinition> {

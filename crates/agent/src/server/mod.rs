@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cni::{CniResult, Verb};
+pub use daemon::Page;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use crate::{Engine, Error, Result};
@@ -24,17 +25,6 @@ use crate::{Engine, Error, Result};
 pub const CONNECTIONS: usize = 128;
 /// A call's thread needs little; only what it touches counts.
 const STACK: usize = 512 << 10;
-
-/// A page for a `GET`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// 200 or 503.
-    pub status: u16,
-    /// `text/plain`, `application/json`.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: String,
-}
 
 /// What one call came to, for metrics and logs.
 #[derive(Debug, Clone, Copy)]

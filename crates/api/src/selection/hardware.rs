@@ -1,7 +1,7 @@
 //! Hardware addresses as Go's `net.ParseMAC` reads them.
 
 /// The bytes of a hardware address: 6, 8 or 20, in `aa:bb:..`, `aa-bb-..` or `aabb.ccdd...`.
-pub(super) fn parse(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn parse(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     let (separator, width) = match (bytes.get(2)?, bytes.get(4)) {
         (b':', _) => (':', 2),
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Option<Vec<u8>> {
 
 /// Whether an interface can have this address: of six bytes, neither group nor all zero; longer ones are the
 /// plugin's affair.
-pub(super) fn is_usable(address: &[u8]) -> bool {
+pub(crate) fn is_usable(address: &[u8]) -> bool {
     address.len() != 6 || (address[0] & 1 == 0 && address.iter().any(|byte| *byte != 0))
 }
 

@@ -2,7 +2,7 @@
 
 mod comma;
 mod element;
-mod hardware;
+pub(crate) mod hardware;
 mod requests;
 
 use cni::json::{self, Node, Value};

@@ -91,14 +91,14 @@ fn parse_macvlan(root: &Object<'_>) -> Result<Macvlan> {
             ))
         })?,
     };
-    let nopromisc = root.bool("nopromisc")?.unwrap_or(false);
-    if nopromisc && mode != MacvlanMode::Passthru {
-        return Err(Error::config(
-            "nopromisc",
-            "true",
-            &format!("only with mode passthru, and mode is {mode}"),
-        ));
-    }
+    let flag = |key: &str, only: MacvlanMode| match root.bool(key)?.unwrap_or(false) {
+        true if mode != only => {
+            Err(Error::config(key, "true", &format!("only with mode {only}, and mode is {mode}")))
+        }
+        on => Ok(on),
+    };
+    let nopromisc = flag("nopromisc", MacvlanMode::Passthru)?;
+    let nodst = flag("nodst", MacvlanMode::Source)?;
     let mut source_macs = Vec::new();
     for item in root.items("sourceMacs")? {
         let mac = parse_unicast(item.string()?).ok_or_else(|| item.refuse("a unicast MAC address"))?;
@@ -113,6 +113,7 @@ fn parse_macvlan(root: &Object<'_>) -> Result<Macvlan> {
         (MacvlanMode::Source, false) | (_, true) => Ok(Macvlan {
             mode,
             nopromisc,
+            nodst,
             source_macs,
             bc_queue_len: root.u32("bcqueuelen")?.filter(|len| *len != 0),
         }),

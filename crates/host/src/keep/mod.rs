@@ -32,6 +32,7 @@ pub use history::{Entry, Fate, History, Numbered};
 pub(crate) use keeper::declared as declared_text;
 pub use keeper::{Keeper, Recovered, Told};
 pub use lock::Held;
+pub(crate) use lock::Lock;
 pub use pending::{Pending, Stage};
 pub use places::Places;
 pub use process::Process;

@@ -6,21 +6,20 @@
 // It ends where it cannot go on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use cluster::{Cluster, ClusterSpec, Component, Containerd};
-use cluster_tests::networks::{NETWORKS, PARENT, macvlan_of, pod};
-use cluster_tests::{PATIENCE, agent, on};
+use cluster_tests::agent;
+use cluster_tests::networks::{NETWORKS, PARENT, macvlan_of};
+use cluster_tests::process::{Memory, find};
+use cluster_tests::timed::{self, Sandbox, Times};
 use serde_json::{Value, json};
 
 const NODE: &str = "node1";
 /// Of a pod: the cluster network's and the extra ones.
 const MACVLANS: [usize; 4] = [1, 2, 3, 4];
-/// Where the distribution has the reference plugins.
-const REFERENCE: &str = "/usr/lib/cni";
 /// What Multus needs for the cluster network and one or three extra ones, in ms: thin v4.3 with the reference plugins, on this
 /// cluster and this kind of machine, measured once; the module is not served, so that it cannot take part. The reference plugins
 /// do: it runs them one after another, and cannot be faster than they are.
@@ -52,28 +51,6 @@ fn main() {
     } else {
         shapes.iter().for_each(Shape::print);
         full.print();
-    }
-}
-
-/// Times in milliseconds.
-#[derive(Default)]
-struct Times(Vec<f64>);
-
-impl Times {
-    fn push(&mut self, time: f64) {
-        self.0.push(time);
-    }
-
-    /// Nearest rank.
-    fn quantile(&self, percent: usize) -> f64 {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let rank = (sorted.len() * percent).div_ceil(100).max(1);
-        sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
-    }
-
-    fn json(&self) -> Value {
-        json!({"p50_ms": self.quantile(50), "p99_ms": self.quantile(99)})
     }
 }
 
@@ -113,7 +90,7 @@ impl Shape {
     }
 
     fn print(&self) {
-        let number = self.add.0.len();
+        let number = self.add.count();
         println!("\npods with {} macvlans, {number} of each{:>15}{:>10}", self.macvlans, "p50", "p99");
         for (name, times) in self.rows() {
             println!("  {name:<36}{:>8.2} ms{:>7.2} ms", times.quantile(50), times.quantile(99));
@@ -143,20 +120,17 @@ impl Shape {
 }
 
 /// The agent of a node that is full.
-struct Full {
-    settled_kb: u64,
-    peak_kb: u64,
-}
+struct Full(Memory);
 
 impl Full {
     fn print(&self) {
         println!("\nthe agent with {FULL} pods of {FULL_MACVLANS} macvlans");
-        let [settled, peak] = [self.settled_kb, self.peak_kb].map(|kb| kb as f64 / 1024.0);
-        println!("  VmRSS {settled:.1} MB, at most it was {peak:.1} MB");
+        println!("  {}", self.0);
     }
 
     fn json(&self) -> Value {
-        json!({"pods": FULL, "macvlans": FULL_MACVLANS, "rss_kb": self.settled_kb, "peak_kb": self.peak_kb})
+        let [settled, peak] = [self.0.settled, self.0.peak].map(|mb| (mb * 1024.0).round());
+        json!({"pods": FULL, "macvlans": FULL_MACVLANS, "rss_kb": settled, "peak_kb": peak})
     }
 }
 
@@ -221,40 +195,20 @@ impl Bench<'_> {
         shape
     }
 
-    /// A pod that no kubelet starts; its UID.
+    /// A pod with so many macvlans; its UID.
     fn pod(&self, name: &str, macvlans: usize) -> String {
         let extra = networks()[1..macvlans].join(",");
-        let mut object: Value = serde_json::from_str(&pod(name, NODE, &[(NETWORKS, &extra)])).unwrap();
-        // The node is not ready without its kubelet.
-        object["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
-        self.cluster.apply(&object.to_string()).unwrap();
-        self.cluster.kubectl_output(["get", "pod", name, "-o", "jsonpath={.metadata.uid}"]).unwrap()
+        timed::unstarted_pod(self.cluster, name, NODE, &[(NETWORKS, &extra)])
     }
 
     fn namespace(&self, name: &str) -> PathBuf {
-        on(self.cluster, NODE, &["ip", "netns", "add", name]).unwrap();
-        on(self.cluster, NODE, &["ip", "-n", name, "link", "set", "lo", "up"]).unwrap();
-        Path::new("/run/netns").join(name)
+        timed::namespace(self.cluster, NODE, name)
     }
 
     /// Milliseconds from the start of the plugin to its end.
     fn plugin(&self, verb: &str, id: &str, pod: &str, uid: &str, netns: &Path) -> f64 {
-        let conf = json!({
-            "cniVersion": "1.0.0", "name": "llano", "type": "llano", "clusterNetwork": "default/lan",
-            "multusNamespace": "default",
-        });
-        let mut command = Command::new("/opt/cni/bin/llano");
-        command
-            .env("CNI_COMMAND", verb)
-            .env("CNI_CONTAINERID", id)
-            .env("CNI_NETNS", netns)
-            .env("CNI_IFNAME", "eth0")
-            .env("CNI_PATH", "/opt/cni/bin")
-            .env(
-                "CNI_ARGS",
-                format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod};K8S_POD_UID={uid}"),
-            );
-        self.time(command, &conf.to_string())
+        let call = timed::llano(verb, Sandbox { id, pod, uid, netns }, "lan");
+        timed::milliseconds(self.cluster, NODE, call)
     }
 
     /// The same interfaces by nothing but kernel calls, all in one process.
@@ -272,52 +226,22 @@ impl Bench<'_> {
         for at in 0..macvlans {
             std::fs::create_dir_all(self.cluster.on_disk(NODE, &format!("/var/lib/cni/floor{at}"))).unwrap();
         }
-        self.time(command, "")
+        timed::milliseconds(self.cluster, NODE, (command, String::new()))
     }
 
     /// The reference plugins, one interface after another, on networks of their own.
     fn reference(&self, verb: &str, id: &str, macvlans: usize, netns: &Path) -> f64 {
         let one = |at: usize| {
-            let conf = json!({
-                "cniVersion": "1.0.0", "name": format!("reference{at}"), "type": "macvlan", "master": PARENT, "mode": "bridge",
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": format!("10.{}.0.0/16", 100 + at)}]]},
-            });
-            let mut command = Command::new(Path::new(REFERENCE).join("macvlan"));
-            command
-                .env("CNI_COMMAND", verb)
-                .env("CNI_CONTAINERID", id)
-                .env("CNI_NETNS", netns)
-                .env("CNI_IFNAME", format!("net{at}"))
-                .env("CNI_PATH", REFERENCE);
-            self.time(command, &conf.to_string())
+            let (network, ifname) = (format!("reference{at}"), format!("net{at}"));
+            let range = json!({"subnet": format!("10.{}.0.0/16", 100 + at)});
+            let call = timed::reference(verb, id, netns, (&network, &ifname), &range);
+            timed::milliseconds(self.cluster, NODE, call)
         };
         (0..macvlans).map(one).sum()
     }
 
-    /// Waits until the agent has nothing left to send.
     fn rest(&self) {
-        let rested = || Ok((metric::<u64>(&self.metrics(), "llano_waiting_events") == 0).then_some(()));
-        Cluster::wait("the events", PATIENCE * 5, rested).unwrap();
-    }
-
-    fn time(&self, mut command: Command, input: &str) -> f64 {
-        let run = move || {
-            command.env_remove("LD_LIBRARY_PATH").current_dir("/");
-            let started = Instant::now();
-            let mut child =
-                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            child.stdin.take().expect("piped").write_all(input.as_bytes()).unwrap();
-            let output = child.wait_with_output().unwrap();
-            let took = started.elapsed();
-            assert!(
-                output.status.success(),
-                "{command:?}: {}{}",
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            took.as_secs_f64() * 1000.0
-        };
-        self.cluster.host(NODE).unwrap().run_in(run).unwrap()
+        agent::rest(self.cluster, NODE);
     }
 
     /// As many pods as a node may have, and the agent's memory when it has made all their interfaces and rests.
@@ -337,12 +261,7 @@ impl Bench<'_> {
         std::thread::sleep(Duration::from_secs(5));
         let processes = self.cluster.host(NODE).unwrap().processes().unwrap();
         let agent = processes.iter().find(|process| process.program == "llano").expect("an agent");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid)).unwrap();
-        let kb = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);
-            line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
-        };
-        let full = Full { settled_kb: kb("VmRSS:"), peak_kb: kb("VmHWM:") };
+        let full = Full(Memory::of(agent.pid));
         for (name, uid, netns) in &pods {
             self.plugin("DEL", name, name, uid, netns);
         }
@@ -372,9 +291,7 @@ struct Counters {
 }
 
 fn metric<T: std::str::FromStr>(text: &str, name: &str) -> T {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let value = line.and_then(|value| value.parse().ok());
-    value.unwrap_or_else(|| panic!("no {name} in {text}"))
+    find(text, name).unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
 fn networks() -> [&'static str; 4] {

@@ -7,6 +7,7 @@ mod dummy;
 mod kernel;
 mod link_options;
 mod macvlan;
+mod pod_vlan;
 mod random_states;
 mod vlan;
 
@@ -20,20 +21,21 @@ pub struct Check {
 }
 
 /// All checks, by group.
-pub const GROUPS: [(&str, &[Check]); 9] = [
+pub const GROUPS: [(&str, &[Check]); 10] = [
     ("vlan", vlan::CHECKS),
     ("bond", bond::CHECKS),
     ("dummy", dummy::CHECKS),
     ("kernel", kernel::CHECKS),
     ("macvlan", macvlan::CHECKS),
+    ("pod-vlan", pod_vlan::CHECKS),
     ("bond-options", bond_options::CHECKS),
     ("link-options", link_options::CHECKS),
     ("declared-files", declared_files::CHECKS),
     ("random-states", random_states::CHECKS),
 ];
 
-/// The groups of the plugin and the kernel crate; the others declare a host's network.
-pub const PLUGIN: [&str; 5] = ["vlan", "bond", "dummy", "kernel", "macvlan"];
+/// The groups of the plugin, the kernel crate and the agent's VLAN links; the others declare a host's network.
+pub const PLUGIN: [&str; 6] = ["vlan", "bond", "dummy", "kernel", "macvlan", "pod-vlan"];
 
 /// The groups that declare a host's network.
 pub const DECLARED: [&str; 4] = ["bond-options", "link-options", "declared-files", "random-states"];

@@ -1,6 +1,8 @@
 //! The engine with a recorded cluster and runtime, and plugins that are shell scripts: no kernel, no root.
 
 mod calls;
+mod claimed;
+mod lans;
 mod lost;
 mod plugged;
 
@@ -8,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use api::{Event, Nad, NadSource, NetworkRef};
@@ -16,10 +18,12 @@ use cni::Request;
 use cni::json::Object;
 
 use super::{Config, Engine, Limits, Setup};
+use crate::claims::Claims;
+use crate::claims::tests::Agent;
 use crate::{Cluster, Error, Found, PodKey, PodView, Result, Runtime, Sandbox, Store};
 
 /// Writes down its call, and does what files beside it say: `fail-ADD-net1` fails, `hang-DEL-net1`, a pipe, hangs until its other end
-/// is closed.
+/// is closed. An ADD answers with the address that it was given as a static one; `used-10.0.0.6` is used by somebody else on the LAN.
 const PLUGIN: &str = r#"#!/bin/sh
 dir=$(dirname "$0")
 cat > "$dir/stdin-$CNI_COMMAND-$CNI_IFNAME"
@@ -30,8 +34,14 @@ if [ -e "$dir/fail-$CNI_COMMAND-$CNI_IFNAME" ]; then
     echo '{"code":100,"msg":"told to fail"}'
     exit 1
 fi
+address=$(sed -n 's/.*"ipam":{"type":"static","addresses":\[{"address":"\([^"]*\)".*/\1/p' "$dir/stdin-$CNI_COMMAND-$CNI_IFNAME")
+if [ "$CNI_COMMAND" = ADD ] && [ -e "$dir/used-${address%/*}" ]; then
+    echo '{"code":110,"msg":"address '${address%/*}' is in use on the LAN by 02:00:00:00:00:99"}'
+    exit 1
+fi
+address=${address:-10.0.0.5/24}
 if [ "$CNI_COMMAND" = ADD ]; then
-    echo '{"cniVersion":"1.0.0","interfaces":[{"name":"'$CNI_IFNAME'","mac":"02:00:00:00:00:01","sandbox":"'$CNI_NETNS'"}],"ips":[{"address":"10.0.0.5/24","interface":0}]}'
+    echo '{"cniVersion":"1.0.0","interfaces":[{"name":"'$CNI_IFNAME'","mac":"02:00:00:00:00:01","sandbox":"'$CNI_NETNS'"}],"ips":[{"address":"'$address'","interface":0}]}'
 fi
 "#;
 
@@ -44,6 +54,8 @@ pub(crate) struct Fake {
     definitions: Mutex<BTreeSet<String>>,
     cut_off: Mutex<bool>,
     sandboxes: Mutex<Option<Vec<Sandbox>>>,
+    /// Who claims addresses.
+    pub(crate) agent: OnceLock<Agent>,
 }
 
 impl Cluster for Fake {
@@ -67,7 +79,13 @@ impl Cluster for Fake {
         if !self.definitions.lock().unwrap().contains(network.name()) {
             return Err(api::Error::NoNetwork(network.clone()));
         }
-        let config = r#"{"cniVersion":"1.0.0","type":"recorder"}"#;
+        let config = match network.name() {
+            "flat" => r#"{"cniVersion":"1.0.0","type":"recorder","ipam":{"type":"llano","network":"lan"}}"#,
+            "own" => {
+                r#"{"cniVersion":"1.0.0","type":"recorder","master":"eth9","ipam":{"type":"llano","network":"lan"}}"#
+            }
+            _ => r#"{"cniVersion":"1.0.0","type":"recorder"}"#,
+        };
         let (namespace, name) = (network.namespace(), network.name());
         Nad::new(NadSource { namespace, name, config: Some(config), ..NadSource::default() }).map(Arc::new)
     }
@@ -87,6 +105,10 @@ impl Cluster for Fake {
         }
         self.statuses.lock().unwrap().insert(pod.name.clone(), annotation.to_owned());
         Ok(())
+    }
+
+    fn claims(&self) -> Option<&dyn Claims> {
+        self.agent.get().map(|agent| &agent.claimer as &dyn Claims)
     }
 
     fn event(&self, pod: &PodKey, event: Event) {
@@ -218,6 +240,7 @@ impl Node {
             status: None,
             host_network: false,
             is_static: false,
+            addressing: crate::Addressing::default(),
         };
         self.fake.pods.lock().unwrap().insert(name.to_owned(), view.clone());
         view

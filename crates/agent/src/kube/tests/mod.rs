@@ -1,6 +1,7 @@
 //! The client against a small API server.
 
 mod behind;
+mod claims;
 mod events;
 mod queue;
 mod server;
@@ -14,7 +15,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Access, ApiServer, Backoff, Change, ClusterHealth, EventLimits, Options};
+use apiserver::{Access, Backoff};
+
+use super::{ApiServer, Change, ClusterHealth, EventLimits, Options};
 use crate::{Driver, PodKey};
 use server::Server;
 
@@ -41,6 +44,7 @@ fn options(server: &Server, dir: &TempDir) -> Options {
         // A test decides itself who is asked; this is long enough for any machine.
         lag: Duration::from_secs(30),
         events: EventLimits::default(),
+        claims: false,
         ..Options::new(Access::Kubeconfig(kubeconfig), "node1".to_owned())
     }
 }

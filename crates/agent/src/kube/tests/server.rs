@@ -50,6 +50,11 @@ pub(crate) struct Server {
 
 pub(crate) const PODS: &str = "pods";
 pub(crate) const DEFINITIONS: &str = "network-attachment-definitions";
+pub(crate) const CLAIMS: &str = "macvlanips";
+pub(crate) const SUBNETS: &str = "macvlansubnets";
+pub(crate) const NETWORKS: &str = "macvlannetworks";
+pub(crate) const NAMESPACES: &str = "namespaces";
+pub(crate) const NODES: &str = "nodes";
 
 impl Server {
     pub(crate) fn start() -> Server {
@@ -81,25 +86,13 @@ impl Server {
         }
     }
 
-    pub(crate) fn put(&self, kind: &'static str, mut object: Value) {
-        let mut state = self.state();
-        state.version += 1;
-        let version = state.version;
-        object["metadata"]["resourceVersion"] = json!(version.to_string());
-        let name = name_of(&object);
-        let before = state.objects.insert((kind, name), object.clone());
-        let event = if before.is_some() { "MODIFIED" } else { "ADDED" };
-        state.history.push((version, kind, event, object));
+    pub(crate) fn put(&self, kind: &'static str, object: Value) {
+        self.state().put(kind, object);
         self.shared.1.notify_all();
     }
 
     pub(crate) fn delete(&self, kind: &'static str, name: &str) {
-        let mut state = self.state();
-        state.version += 1;
-        let version = state.version;
-        let mut object = state.objects.remove(&(kind, name.to_owned())).unwrap();
-        object["metadata"]["resourceVersion"] = json!(version.to_string());
-        state.history.push((version, kind, "DELETED", object));
+        self.state().delete(kind, name);
         self.shared.1.notify_all();
     }
 
@@ -228,12 +221,51 @@ impl Server {
 }
 
 impl State {
+    fn put(&mut self, kind: &'static str, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let before = self.objects.insert((kind, name_of(&object)), object.clone());
+        let event = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        self.history.push((self.version, kind, event, object.clone()));
+        object
+    }
+
+    fn delete(&mut self, kind: &'static str, name: &str) {
+        self.version += 1;
+        let mut object = self.objects.remove(&(kind, name.to_owned())).unwrap();
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        self.history.push((self.version, kind, "DELETED", object));
+    }
+
+    /// A claim that is made, read, replaced or deleted by its name.
+    fn claim(&mut self, method: &str, name: &str, body: &Value) -> (u16, Value) {
+        let name =
+            format!("/{}", if method == "POST" { body["metadata"]["name"].as_str().unwrap() } else { name });
+        let found = self.objects.get(&(CLAIMS, name.clone())).cloned();
+        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        match (method, found) {
+            ("POST", Some(_)) => (409, status(409)),
+            ("POST", None) => (201, self.put(CLAIMS, body.clone())),
+            (_, None) => (404, status(404)),
+            ("GET", Some(found)) => (200, found),
+            ("PUT", Some(found)) if version(&found) == version(body) => (200, self.put(CLAIMS, body.clone())),
+            ("DELETE", Some(found)) if version(&found) == body["preconditions"]["resourceVersion"] => {
+                self.delete(CLAIMS, &name);
+                (200, json!({"kind": "Status", "status": "Success"}))
+            }
+            _ => (409, status(409)),
+        }
+    }
+
     fn reply(&mut self, method: &str, path: &str, query: &str, body: &Value) -> (u16, Value) {
         let kind = kind_of(path);
         if self.absent.contains(&kind) {
             return (404, status(404));
         }
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        if kind == CLAIMS && (method != "GET" || parts.len() > 4) {
+            return self.claim(method, parts.last().unwrap(), body);
+        }
         let at = parts.iter().position(|part| *part == "namespaces");
         let named = at.and_then(|at| Some(format!("{}/{}", parts.get(at + 1)?, parts.get(at + 3)?)));
         match (method, named) {
@@ -276,12 +308,18 @@ fn kind_of(path: &str) -> &'static str {
     match path {
         path if path.contains("/network-attachment-definitions") => DEFINITIONS,
         path if path.contains("/events") => "events",
+        path if path.contains("/macvlanips") => CLAIMS,
+        path if path.contains("/macvlansubnets") => SUBNETS,
+        path if path.contains("/macvlannetworks") => NETWORKS,
+        path if path.contains("/macvlanreservations") => "macvlanreservations",
+        "/api/v1/namespaces" => NAMESPACES,
+        "/api/v1/nodes" => NODES,
         _ => PODS,
     }
 }
 
 fn name_of(object: &Value) -> String {
-    let text = |key: &str| object["metadata"][key].as_str().unwrap();
+    let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
     format!("{}/{}", text("namespace"), text("name"))
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::server::{PODS, Server};
 use super::{connect, key, pod, soon};
 use crate::Cluster;
-use crate::kube::client::REQUESTS;
+use apiserver::REQUESTS;
 
 const STATUS: &str = "[{\n    \"name\": \"lan\",\n    \"dns\": {}\n}]";
 
