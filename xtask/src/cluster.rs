@@ -3,7 +3,7 @@
 use crate::need::{self, Job};
 use crate::{dist, run};
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 /// The programs, one directory of the cache a line; `crates/cluster` finds them by the same list.
@@ -90,13 +90,7 @@ impl Row {
             return Ok(());
         }
         let go = need::go()?;
-        fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
-        let lock = cache.join(format!("{}.lock", self.directory));
-        let file = File::create(&lock).with_context(|| format!("cannot create {}", lock.display()))?;
-        if file.try_lock().is_err() {
-            eprintln!("another build of {} is under way; waiting for it", self.directory);
-            file.lock().with_context(|| format!("cannot lock {}", lock.display()))?;
-        }
+        let _lock = need::lock(&dir)?;
         if self.is_complete(&dir) {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: the two programs as they are installed.
 
-use crate::{need, run};
+use crate::need::{self, Job};
+use crate::run;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -18,9 +19,11 @@ const APART: &str = "small";
 
 /// Builds both programs, checks the plugin's size and returns the directory they are in.
 pub(crate) fn run() -> Result<PathBuf> {
+    need::apt(&[Job::Dist])?;
     need::rust_target(TARGET)?;
     let dist = run::target_dir()?.join("dist");
     std::fs::create_dir_all(&dist).with_context(|| format!("cannot create {}", dist.display()))?;
+    let _lock = need::lock(&dist)?;
     for program in ["llano-cni", "llano"] {
         let built = build(program)?;
         install(&built, &dist.join(program))?;

@@ -79,11 +79,11 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn fuzz(targets: &[String], time: Duration, jobs: usize, done: &mut dyn FnMut(&str, bool)) -> Result<()> {
+/// Builds one target, or all; answers the directory they are in.
+pub(crate) fn build(targets: &[String]) -> Result<PathBuf> {
     need::apt(&[Job::Fuzz])?;
     need::nightly()?;
     let cargo_fuzz = need::cargo_tool("cargo-fuzz", CARGO_FUZZ, "builds the fuzz targets")?;
-    let checkout = run::checkout()?;
     let target_dir = run::target_dir()?.join("fuzz");
     let mut build = run::command(cargo_fuzz, &["build", "--release", "--target-dir"])?;
     build.arg(&target_dir).env("RUSTUP_TOOLCHAIN", "nightly").env_remove("CARGO_TARGET_DIR");
@@ -91,7 +91,12 @@ fn fuzz(targets: &[String], time: Duration, jobs: usize, done: &mut dyn FnMut(&s
         build.arg(one);
     }
     run::step(&mut build)?;
-    let programs = target_dir.join(format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).join("release");
+    Ok(target_dir.join(format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).join("release"))
+}
+
+fn fuzz(targets: &[String], time: Duration, jobs: usize, done: &mut dyn FnMut(&str, bool)) -> Result<()> {
+    let programs = build(targets)?;
+    let checkout = run::checkout()?;
     let corpus = run::cache_dir()?.join("fuzz");
 
     let mut waiting = targets.iter();

@@ -14,6 +14,7 @@ mod fuzz;
 mod image;
 mod lint;
 mod need;
+mod prepare;
 mod run;
 mod sys;
 mod test;
@@ -48,6 +49,8 @@ enum Task {
     Demo(demo::Args),
     /// Run the tests, all tiers or those named
     Test(test::Args),
+    /// Make beforehand what the tests need: packages, Kubernetes, our programs
+    Prepare(prepare::Args),
     /// Formatting, clippy, licences, the closed list of the plugin's dependencies, the docs' links
     Lint(lint::Args),
     /// Build `llano-cni` and `llano`, release and static, into target/dist
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Prepare(args) => prepare::run(&args),
         Task::Lint(args) => lint::run(&args),
         Task::Dist => dist::run().map(|_| ()),
         Task::Image(args) => image::run(&args),

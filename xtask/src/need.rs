@@ -6,12 +6,15 @@
 use crate::{run, sys};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a package is needed for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Job {
+    /// The static programs.
+    Dist,
     Demo,
     Netns,
     Conformance,
@@ -35,8 +38,14 @@ const fn apt_row(package: &'static str, sign: &'static str, jobs: &'static [Job]
 
 /// The packages of Debian 12 and later, and of Ubuntu 22.04 and later.
 const PACKAGES: &[Apt] = {
-    use Job::{Bench, Cluster, Conformance, Demo, Fuzz, Netns, Vm};
+    use Job::{Bench, Cluster, Conformance, Demo, Dist, Fuzz, Netns, Vm};
     &[
+        apt_row(
+            "musl-tools",
+            "musl-gcc",
+            &[Dist],
+            "compiles the C in ring, of which TLS is made, for static programs",
+        ),
         apt_row(
             "iproute2",
             "ip",
@@ -99,7 +108,16 @@ const PACKAGES: &[Apt] = {
 
 /// Installs the apt packages that the jobs need and this machine lacks.
 pub(crate) fn apt(jobs: &[Job]) -> Result<()> {
-    let missing: Vec<&Apt> = PACKAGES
+    if missing(jobs).is_empty() {
+        return Ok(());
+    }
+    let _lock = lock(&run::cache_dir()?.join("apt"))?;
+    install(&missing(jobs).iter().map(|row| (row.package, row.why)).collect::<Vec<_>>())
+}
+
+/// The packages that are not there.
+fn missing(jobs: &[Job]) -> Vec<&'static Apt> {
+    PACKAGES
         .iter()
         .filter(|row| row.jobs.iter().any(|job| jobs.contains(job)))
         .filter(|row| {
@@ -109,8 +127,7 @@ pub(crate) fn apt(jobs: &[Job]) -> Result<()> {
                 run::find_program(row.sign).is_none()
             }
         })
-        .collect();
-    install(&missing.iter().map(|row| (row.package, row.why)).collect::<Vec<_>>())
+        .collect()
 }
 
 fn install(missing: &[(&str, &str)]) -> Result<()> {
@@ -130,6 +147,8 @@ fn install(missing: &[(&str, &str)]) -> Result<()> {
     }
     let mut words =
         vec!["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+    // Somebody else may be installing just now.
+    words.extend(["-o", "DPkg::Lock::Timeout=900"]);
     words.extend(&names);
     run::step(&mut root_command("env", &words, &[])?)
 }
@@ -220,10 +239,30 @@ pub(crate) fn nightly() -> Result<()> {
     run::step(&mut run::command("rustup", &["toolchain", "install", "nightly", "--profile", "minimal"])?)
 }
 
+/// Holds the making of a file or directory in the cache for this process; waits while another makes it.
+pub(crate) fn lock(made: &Path) -> Result<File> {
+    let mut name = made.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    }
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    if file.try_lock().is_err() {
+        eprintln!("another process makes {}; waiting for it", made.display());
+        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    }
+    Ok(file)
+}
+
 /// A cargo tool of a fixed version, built from its lock file into the cache; returns the program.
 pub(crate) fn cargo_tool(name: &str, version: &str, why: &str) -> Result<PathBuf> {
     let root = run::cache_dir()?.join("tools").join(format!("{name}-{version}"));
     let program = root.join("bin").join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    let _lock = lock(&root)?;
     if program.is_file() {
         return Ok(program);
     }
@@ -283,12 +322,16 @@ impl GoModule {
 /// Builds what is missing of a Go module by name and version; returns the directory with its programs.
 pub(crate) fn go_module(module: &GoModule) -> Result<PathBuf> {
     let dir = run::cache_dir()?.join("go").join(format!("{}-{}", module.name, module.version));
-    let missing: Vec<&str> = module
-        .packages
-        .iter()
-        .filter(|package| package.rsplit('/').next().is_some_and(|program| !dir.join(program).is_file()))
-        .copied()
-        .collect();
+    let missing = || -> Vec<&str> {
+        let is_missing =
+            |package: &&&str| package.rsplit('/').next().is_some_and(|program| !dir.join(program).is_file());
+        module.packages.iter().filter(is_missing).copied().collect()
+    };
+    if missing().is_empty() {
+        return Ok(dir);
+    }
+    let _lock = lock(&dir)?;
+    let missing = missing();
     if missing.is_empty() {
         return Ok(dir);
     }

@@ -3,17 +3,19 @@
 //! A test that needs root lives in `tests/` or in a file named `netns_*.rs` under a crate's `tests/`; everything
 //! else runs as an ordinary user in the unit tier.
 
+mod lanes;
 mod output;
+mod programs;
 
 use crate::need::{self, Job};
 use crate::{cluster, dist, fuzz, image, lint, run};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
-use output::{Count, counted};
-use serde_json::Value;
+use lanes::Lanes;
+use output::Count;
+use programs::{Package, Program};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a test needs.
@@ -54,21 +56,27 @@ pub(crate) struct Args {
     /// Leave these out
     #[arg(long, value_name = "TIER", value_delimiter = ',')]
     without: Vec<Tier>,
+    /// The whole sizes: storms of a hundred pods a node, ten minutes of chaos; an hour more
+    #[arg(long)]
+    full: bool,
     /// Handed to the test programs: part of a test's name, --nocapture, --test-threads=1
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
 }
 
-/// So many tests of a run may be flaky. More than that is no accident.
-const MOST_FLAKY: usize = 2;
-
-/// The packages whose every test needs more than an ordinary user.
+/// The packages whose files under `tests/` need more than an ordinary user.
 const TIER_PACKAGES: [(&str, Tier); 4] = [
     ("netns-tests", Tier::Netns),
     ("conformance-tests", Tier::Conformance),
     ("vm-tests", Tier::Vm),
     ("cluster-tests", Tier::Cluster),
 ];
+
+/// Test programs that take longest, the longest first.
+const LONG: [&str; 8] = ["keep", "storm", "chaos", "power_cut", "host", "agent", "dhcp", "kill_walk"];
+
+/// The program that boots a virtual machine and little else.
+const FIRST_MACHINE: &str = "runner";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let all = Tier::value_variants();
@@ -84,14 +92,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if chosen.is_empty() {
         bail!("no tier is left to run");
     }
-    let workspace = Workspace::read()?;
+    let packages = programs::packages()?;
     let mut lines = Vec::new();
     let mut total = Count::default();
     for tier in &chosen {
         eprintln!("\n== {}", name(*tier));
         let started = Instant::now();
         let mut count = Count::default();
-        let outcome = run_tier(*tier, &workspace, &args.args, &mut count);
+        let outcome = run_tier(*tier, args, &packages, &mut count);
         if let Err(error) = &outcome {
             eprintln!("error: {}: {error:#}", name(*tier));
             // A tier that did not even get to its tests has failed once.
@@ -102,6 +110,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     for tier in args.without.iter().filter(|tier| args.tiers.is_empty() || args.tiers.contains(tier)) {
         lines.push(format!("{:<12} LEFT OUT by --without", name(*tier)));
+    }
+    if chosen.contains(&Tier::Cluster) && !args.full {
+        lines.push(
+            "cluster's storms, chaos and sets of pods were short ones: --full has the whole sizes".to_owned(),
+        );
     }
     println!("\n{}", total.reasons.iter().chain(&lines).cloned().collect::<Vec<_>>().join("\n"));
     println!("{} passed, {} failed", total.passed, total.failed);
@@ -134,31 +147,29 @@ fn line(tier: Tier, count: &Count, took: Duration, error: Option<&anyhow::Error>
     text
 }
 
-fn run_tier(tier: Tier, workspace: &Workspace, args: &[String], count: &mut Count) -> Result<()> {
+fn run_tier(tier: Tier, args: &Args, packages: &[Package], count: &mut Count) -> Result<()> {
     match tier {
-        Tier::Unit => unit(workspace, args, count),
+        Tier::Unit => unit(packages, &args.args, count),
         Tier::Deps => one(count, lint::plugin_dependencies),
         Tier::Fuzz => fuzz::short(Duration::from_secs(5), &mut |passed| {
             count.add(Count { passed: u64::from(passed), failed: u64::from(!passed), ..Count::default() });
         }),
         Tier::Netns => {
             need::apt(&[Job::Netns])?;
-            let mut runs = vec![workspace.package_tests("netns-tests")?];
-            runs.extend(workspace.netns_targets());
-            as_root(&places()?, runs, args, count)
+            as_root(tier, 3, args, packages, count)
         }
         Tier::Conformance => {
             need::apt(&[Job::Conformance])?;
-            as_root(&places()?, vec![workspace.package_tests("conformance-tests")?], args, count)
+            as_root(tier, 1, args, packages, count)
         }
         Tier::Vm => {
             need::apt(&[Job::Vm])?;
-            side_by_side(workspace.programs("vm-tests")?, args, count)
+            machines(args, packages, count)
         }
         Tier::Cluster => {
             cluster::install(true)?;
             image::for_tests()?;
-            as_root(&places()?, vec![workspace.package_tests("cluster-tests")?], args, count)
+            as_root(tier, 2, args, packages, count)
         }
     }
 }
@@ -173,30 +184,26 @@ fn one(count: &mut Count, check: impl FnOnce() -> Result<()>) -> Result<()> {
     result
 }
 
-fn unit(workspace: &Workspace, args: &[String], count: &mut Count) -> Result<()> {
-    let selection = workspace.unit_selection();
-    let mut command = run::cargo(&["test", "--no-fail-fast", "--lib", "--bins"])?;
-    command.args(&selection).arg("--").args(args);
-    let first = counted(&mut command, count);
-    let mut command = run::cargo(&["test", "--no-fail-fast", "--doc"])?;
-    command
-        .args(workspace.libraries.iter().flat_map(|library| ["-p", library.as_str()]))
-        .arg("--")
-        .args(args);
-    let second = counted(&mut command, count);
-    match [first?, second?].concat().as_slice() {
-        [] => Ok(()),
-        failed => bail!("{} failed", failed.join(", ")),
+fn unit(packages: &[Package], args: &[String], count: &mut Count) -> Result<()> {
+    let programs = programs::build(packages, &unit_selection(packages))?;
+    let programs = programs.into_iter().filter(|program| tier_of_program(program) == Tier::Unit).collect();
+    let lanes = Lanes { number: 2, world: false, root: false, environment: &[], args };
+    let first = lanes.run(programs, count);
+    let mut command = run::cargo(&["test", "--workspace", "--no-fail-fast", "--doc", "--quiet", "--"])?;
+    let second = output::counted(command.args(args), count, &mut std::io::stdout())?;
+    match second.as_slice() {
+        [] => first,
+        failed => first.and(Err(anyhow!("{} failed", failed.join(", ")))),
     }
 }
 
-/// The environment that tells tests where everything is, the programs of `dist` first.
-type Places = [(&'static str, PathBuf); 4];
+/// The programs and places that tests are told of in their environment.
+type Places = Vec<(&'static str, PathBuf)>;
 
 fn places() -> Result<Places> {
     let reference = need::go_module(&need::REFERENCE_PLUGINS)?;
     let cnitool = need::go_module(&need::CNITOOL)?.join("cnitool");
-    Ok([
+    Ok(vec![
         ("LLANO_BIN_DIR", dist::run()?),
         ("LLANO_REFERENCE_DIR", reference),
         ("LLANO_CNITOOL", cnitool),
@@ -204,167 +211,64 @@ fn places() -> Result<Places> {
     ])
 }
 
-/// Runs the unit tests and the first test program by themselves, which makes what all need, then the others two at a time: virtual machines wait for
-/// each other's boots more than they compute.
-fn side_by_side(mut programs: Vec<Vec<String>>, args: &[String], count: &mut Count) -> Result<()> {
-    let places = places()?;
-    let others = programs.split_off(programs.len().min(2));
-    let first = as_root(&places, programs, args, count);
-    let queue = Mutex::new(others.into_iter());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let lane = || {
-        let (mut count, mut result) = (Count::default(), Ok(()));
-        while let Some(program) = next() {
-            result = result.and(as_root(&places, vec![program], args, &mut count));
-        }
-        (count, result)
-    };
-    let lanes = std::thread::scope(|scope| [scope.spawn(lane), scope.spawn(lane)].map(|lane| lane.join()));
-    lanes.into_iter().fold(first, |result, lane| {
-        let (counted, lane) = lane.map_err(|_| anyhow!("a lane of tests broke off"))?;
-        count.add(counted);
-        result.and(lane)
-    })
+/// Runs a tier's programs as root, so many at once.
+fn as_root(tier: Tier, number: usize, args: &Args, packages: &[Package], count: &mut Count) -> Result<()> {
+    let programs = programs_of(tier, packages)?;
+    let mut environment = places()?;
+    if args.full {
+        environment.push(("LLANO_FULL", "1".into()));
+    }
+    let world = tier != Tier::Vm;
+    Lanes { number, world, root: true, environment: &environment, args: &args.args }.run(programs, count)
 }
 
-/// Runs tests as root against the programs of `dist`.
-fn as_root(places: &Places, runs: Vec<Vec<String>>, args: &[String], count: &mut Count) -> Result<()> {
-    let mut result = Ok(());
-    for words in runs {
-        let run = |args: &[String], count: &mut Count| {
-            let mut command = run::cargo(&["test", "--no-fail-fast"])?;
-            command.args(&words).arg("--").args(args).envs(places.iter().map(|(key, value)| (key, value)));
-            if !need::is_root() {
-                // Cargo builds as this user; only the test programs run as root.
-                let keep: Vec<&str> = places.iter().map(|(key, _)| *key).chain(["PATH", "HOME"]).collect();
-                let runner = format!(
-                    "CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER",
-                    std::env::consts::ARCH.to_uppercase()
-                );
-                command.env(runner, format!("sudo --preserve-env={}", keep.join(",")));
-            }
-            counted(&mut command, count)
-        };
-        result = result.and(twice(args, count, run));
-    }
-    result
+/// Virtual machines wait for each other's boots more than they compute. The first program makes what all need.
+fn machines(args: &Args, packages: &[Package], count: &mut Count) -> Result<()> {
+    let environment = places()?;
+    let programs = programs_of(Tier::Vm, packages)?;
+    let (first, others) = programs.into_iter().partition(|program| program.target == FIRST_MACHINE);
+    let mut lanes =
+        Lanes { number: 1, world: false, root: true, environment: &environment, args: &args.args };
+    let first = lanes.run(first, count);
+    lanes.number = 2;
+    let mut more = Count::default();
+    let others = lanes.run(others, &mut more);
+    count.add(more);
+    first.and(others)
 }
 
-/// Runs tests, and those that failed once more when they are few: on a real kernel other programs share, a test may be at fault
-/// where the program is not. What passes then is named, so that it gets mended; what fails twice has failed.
-fn twice(
-    args: &[String],
-    total: &mut Count,
-    mut run: impl FnMut(&[String], &mut Count) -> Result<Vec<String>>,
-) -> Result<()> {
-    let mut count = Count::default();
-    let outcome = run(args, &mut count);
-    let failed = outcome.as_deref().unwrap_or_default();
-    let all_known = failed.len() as u64 == count.failed;
-    if !failed.is_empty() && failed.len() <= MOST_FLAKY && all_known {
-        eprintln!("\nonce more, by themselves: {}", failed.join(", "));
-        let again: Vec<String> = ["--exact"].into_iter().map(String::from).chain(failed.to_vec()).collect();
-        let mut second = Count::default();
-        if run(&again, &mut second)?.is_empty() && second.passed == count.failed {
-            println!("FLAKY, failed at first and passed by themselves: {}", failed.join(", "));
-            count = Count { passed: count.passed + second.passed, failed: 0, flaky: second.passed, ..count };
-            total.add(count);
-            return Ok(());
-        }
-    }
-    total.add(count);
-    match outcome?.as_slice() {
-        [] => Ok(()),
-        failed => bail!("{} failed", failed.join(", ")),
-    }
+/// The programs of a tier, built.
+fn programs_of(tier: Tier, packages: &[Package]) -> Result<Vec<Program>> {
+    let selection = packages
+        .iter()
+        .flat_map(|package| package.tests.iter().filter(|test| tier_of(&package.name, test) == tier))
+        .flat_map(|test| ["--test".to_owned(), test.clone()])
+        .collect::<Vec<_>>();
+    let mut programs = programs::build(packages, &selection)?;
+    programs.retain(|program| tier_of_program(program) == tier);
+    // Who takes longest begins, so that no lane is alone at the end.
+    programs
+        .sort_by_key(|program| LONG.iter().position(|long| *long == program.target).unwrap_or(LONG.len()));
+    Ok(programs)
 }
 
-/// The packages of the workspace and their test programs.
-struct Workspace {
-    packages: Vec<String>,
-    libraries: Vec<String>,
-    /// Package and name of each file under a `tests/` directory.
-    tests: Vec<(String, String)>,
+/// The tier of a file under a package's `tests/`.
+fn tier_of(package: &str, test: &str) -> Tier {
+    let of_package = TIER_PACKAGES.iter().find(|(name, _)| *name == package).map(|(_, tier)| *tier);
+    of_package.unwrap_or(if test.starts_with("netns_") { Tier::Netns } else { Tier::Unit })
 }
 
-impl Workspace {
-    fn read() -> Result<Self> {
-        let text = run::output(&mut run::cargo(&["metadata", "--no-deps", "--format-version", "1"])?)?;
-        Self::parse(&serde_json::from_str(&text).context("cargo metadata printed other than JSON")?)
-    }
-
-    fn parse(metadata: &Value) -> Result<Self> {
-        let mut workspace = Self { packages: Vec::new(), libraries: Vec::new(), tests: Vec::new() };
-        for package in metadata["packages"].as_array().context("cargo metadata has no packages")? {
-            let name = package["name"].as_str().context("a package has no name")?.to_string();
-            for target in package["targets"].as_array().into_iter().flatten() {
-                let is = |kind: &str| {
-                    target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind))
-                };
-                let target_name = target["name"].as_str().unwrap_or_default().to_string();
-                if is("test") {
-                    workspace.tests.push((name.clone(), target_name));
-                } else if is("lib") {
-                    workspace.libraries.push(name.clone());
-                }
-            }
-            workspace.packages.push(name);
-        }
-        workspace.libraries.retain(|library| !is_tier_package(library));
-        Ok(workspace)
-    }
-
-    /// Arguments for `cargo test`: every package but those of the other tiers, every test program that needs no root.
-    fn unit_selection(&self) -> Vec<String> {
-        let packages = self.packages.iter().filter(|package| !is_tier_package(package));
-        let tests =
-            self.tests.iter().filter(|(package, test)| !is_tier_package(package) && !needs_root(test));
-        packages
-            .flat_map(|package| ["-p".to_string(), package.clone()])
-            .chain(tests.flat_map(|(_, test)| ["--test".to_string(), test.clone()]))
-            .collect()
-    }
-
-    /// One `cargo test` for each package that has tests which need root among its own.
-    fn netns_targets(&self) -> Vec<Vec<String>> {
-        self.packages
-            .iter()
-            .filter(|package| !is_tier_package(package))
-            .filter_map(|package| {
-                let tests: Vec<String> = self
-                    .tests
-                    .iter()
-                    .filter(|(owner, test)| owner == package && needs_root(test))
-                    .flat_map(|(_, test)| ["--test".to_string(), test.clone()])
-                    .collect();
-                (!tests.is_empty()).then(|| [vec!["-p".to_string(), package.clone()], tests].concat())
-            })
-            .collect()
-    }
-
-    /// One `cargo test` for a package's unit tests, and one for each of its test programs.
-    fn programs(&self, package: &str) -> Result<Vec<Vec<String>>> {
-        let whole = self.package_tests(package)?;
-        let tests = self.tests.iter().filter(|(owner, _)| owner == package);
-        Ok(tests
-            .map(|(_, test)| [whole.as_slice(), &["--test".to_string(), test.clone()]].concat())
-            .collect())
-    }
-
-    fn package_tests(&self, package: &str) -> Result<Vec<String>> {
-        if !self.packages.iter().any(|name| name == package) {
-            bail!("there is no package {package} in this workspace");
-        }
-        Ok(vec!["-p".to_string(), package.to_string()])
-    }
+fn tier_of_program(program: &Program) -> Tier {
+    if program.apart { tier_of(&program.package, &program.target) } else { Tier::Unit }
 }
 
-fn is_tier_package(package: &str) -> bool {
-    TIER_PACKAGES.iter().any(|(name, _)| *name == package)
-}
-
-fn needs_root(test: &str) -> bool {
-    test == "netns" || test.starts_with("netns_")
+/// The tests inside libraries and programs, and every file under `tests/` that needs no root.
+fn unit_selection(packages: &[Package]) -> Vec<String> {
+    let apart = packages
+        .iter()
+        .flat_map(|package| package.tests.iter().filter(|test| tier_of(&package.name, test) == Tier::Unit))
+        .flat_map(|test| ["--test".to_owned(), test.clone()]);
+    ["--lib", "--bins"].map(str::to_owned).into_iter().chain(apart).collect()
 }
 
 #[cfg(test)]
@@ -373,41 +277,31 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_fails_twice_has_failed_and_what_does_not_is_named() {
-        // What fails in each run, of ten tests.
-        let outcome = |runs: &[&[&str]]| {
-            let (mut total, mut number) = (Count::default(), 0);
-            let outcome = twice(&[], &mut total, |args, count| {
-                let failed: Vec<String> = runs[number].iter().copied().map(str::to_owned).collect();
-                let of = if number == 0 { 10 } else { args.len() as u64 - 1 };
-                number += 1;
-                let failures = failed.len() as u64;
-                count.add(Count { passed: of - failures, failed: failures, ..Count::default() });
-                Ok(failed)
-            });
-            (outcome.is_ok(), number, total)
-        };
-        let count = |passed, failed, flaky| Count { passed, failed, flaky, ..Count::default() };
-        assert_eq!(outcome(&[&[]]), (true, 1, count(10, 0, 0)));
-        assert_eq!(outcome(&[&["a"], &[]]), (true, 2, count(10, 0, 1)));
-        assert_eq!(outcome(&[&["a"], &["a"]]), (false, 2, count(9, 1, 0)));
-        assert_eq!(outcome(&[&["a", "b"], &["b"]]), (false, 2, count(8, 2, 0)));
-        assert_eq!(outcome(&[&["a", "b", "c"]]), (false, 1, count(7, 3, 0)));
-    }
-
-    #[test]
     fn tests_that_need_root_stay_out_of_the_unit_tier() {
-        let workspace = Workspace::parse(&json!({"packages": [
-            {"name": "kernel", "targets": [
+        let packages = programs::parse_packages(&json!({"packages": [
+            {"name": "kernel", "manifest_path": "/k/Cargo.toml", "targets": [
                 {"name": "kernel", "kind": ["lib"]},
                 {"name": "netns_links", "kind": ["test"]},
                 {"name": "codec", "kind": ["test"]}]},
-            {"name": "netns-tests", "targets": [{"name": "netns-tests", "kind": ["lib"]}, {"name": "modes", "kind": ["test"]}]},
+            {"name": "netns-tests", "manifest_path": "/n/Cargo.toml", "targets": [
+                {"name": "netns-tests", "kind": ["lib"]}, {"name": "modes", "kind": ["test"]}]},
         ]}))
         .expect("metadata");
-        assert_eq!(workspace.unit_selection(), ["-p", "kernel", "--test", "codec"]);
-        assert_eq!(workspace.netns_targets(), [["-p", "kernel", "--test", "netns_links"]]);
-        assert_eq!(workspace.libraries, ["kernel"]);
-        assert!(workspace.package_tests("vm-tests").is_err());
+        assert_eq!(unit_selection(&packages), ["--lib", "--bins", "--test", "codec"]);
+        let message = |directory: &str, name: &str, kind: &str, test: bool| {
+            json!({"executable": "/target/x", "manifest_path": format!("{directory}/Cargo.toml"),
+                "profile": {"test": test}, "target": {"name": name, "kind": [kind]}})
+        };
+        let tier = |directory: &str, name: &str, kind: &str| {
+            programs::built(&packages, &message(directory, name, kind, true))
+                .map(|program| tier_of_program(&program))
+        };
+        assert_eq!(tier("/k", "netns_links", "test"), Some(Tier::Netns));
+        assert_eq!(tier("/k", "codec", "test"), Some(Tier::Unit));
+        assert_eq!(tier("/n", "modes", "test"), Some(Tier::Netns));
+        // What is inside a library or a program needs no root, whatever the package.
+        assert_eq!(tier("/n", "netns-tests", "lib"), Some(Tier::Unit));
+        assert_eq!(tier("/elsewhere", "codec", "test"), None);
+        assert_eq!(programs::built(&packages, &message("/k", "kernel", "lib", false)), None);
     }
 }

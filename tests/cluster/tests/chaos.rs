@@ -16,13 +16,10 @@ use cluster_tests::addresses_keeping::{
 };
 use cluster_tests::interfaces::{Has, agreed};
 use cluster_tests::wire::{UPLINKS, plug};
-use cluster_tests::{PATIENCE, addresses, controller, on, pods_of, run};
+use cluster_tests::{PATIENCE, addresses, controller, on, pods_of, run, size};
 use serde_json::{Value, json};
 use vm_tests::random::{Random, seed};
 
-/// So long it goes on, unless the environment says another number of seconds.
-const SECONDS: u64 = 60;
-const SECONDS_VARIABLE: &str = "LLANO_CHAOS_SECONDS";
 const NODES: [&str; 2] = ["node1", "node2"];
 /// Most pods of the Deployment, of the StatefulSet, and bare ones.
 const MOST: u64 = 8;
@@ -39,11 +36,9 @@ fn main() -> ExitCode {
     run(ClusterSpec::default(), &[(name, chaos)])
 }
 
-fn seconds() -> Duration {
-    let set = std::env::var(SECONDS_VARIABLE).ok();
-    let number =
-        |text: String| text.parse().unwrap_or_else(|error| panic!("{SECONDS_VARIABLE}: {text}: {error}"));
-    Duration::from_secs(set.map_or(SECONDS, number))
+/// So long it goes on.
+fn time() -> Duration {
+    Duration::from_secs(size(60, 600))
 }
 
 fn chaos(cluster: &mut Cluster) {
@@ -52,7 +47,7 @@ fn chaos(cluster: &mut Cluster) {
     subnet(cluster, "chaos", CIDR, &json!({"reuseDelay": "5s"}));
     apply(cluster, &workload("Deployment", "web", LEFT, &[ALONE, ASKED]));
     apply(cluster, &workload("StatefulSet", "db", LEFT, &[BESIDE, ASKED]));
-    let (seed, end) = (seed("chaos"), Instant::now() + seconds());
+    let (seed, end) = (seed("chaos"), Instant::now() + time());
     std::thread::scope(|scope| {
         let breaker = scope.spawn(move || break_things(cluster, Random::new(seed), end));
         use_pods(cluster, Random::new(!seed), end);

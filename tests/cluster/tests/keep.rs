@@ -14,14 +14,8 @@ use cluster_tests::addresses_keeping::{
 };
 use cluster_tests::interfaces::{Has, agreed, existing_on};
 use cluster_tests::wire::{UPLINKS, plug};
-use cluster_tests::{PATIENCE, agent, event, pods_of, run, wait_for, watch};
+use cluster_tests::{PATIENCE, agent, event, pods_of, run, size, wait_for, watch};
 use serde_json::{Value, json};
-
-/// Pods of the Deployments, unless the environment says another number: a busy machine takes its time for each.
-const PODS: u8 = 100;
-const PODS_VARIABLE: &str = "LLANO_KEEP_PODS";
-/// Pods of the StatefulSet.
-const SET: usize = 30;
 
 fn main() -> ExitCode {
     run(
@@ -133,9 +127,14 @@ fn scaled_down(cluster: &mut Cluster) {
     kubectl(cluster, &["delete", "macvlansubnet", "few", "--timeout=120s"]);
 }
 
+/// Pods of the Deployments.
 fn pods() -> u8 {
-    let set = std::env::var(PODS_VARIABLE).ok();
-    set.map_or(PODS, |text| text.parse().unwrap_or_else(|error| panic!("{PODS_VARIABLE}: {text}: {error}")))
+    size(20, 100)
+}
+
+/// Pods of the StatefulSet.
+fn set() -> usize {
+    size(6, 30)
 }
 
 /// So many pairs, from 10.62.`net`.1 on.
@@ -250,8 +249,8 @@ type Kept = BTreeMap<String, Pair>;
 fn set(cluster: &Cluster) -> Kept {
     ready(cluster);
     subnet(cluster, "kept", "10.62.7.0/24", &json!({}));
-    apply(cluster, &workload("StatefulSet", "kept", SET, &[BESIDE, (ADDRESSES, r#"{"subnet": "kept"}"#)]));
-    let all = running(cluster, "kept", SET, None);
+    apply(cluster, &workload("StatefulSet", "kept", set(), &[BESIDE, (ADDRESSES, r#"{"subnet": "kept"}"#)]));
+    let all = running(cluster, "kept", set(), None);
     if all.iter().all(|pod| pod.node == all[0].node) {
         // A test before has left them on one node. All at once is one more thing over which they keep what they have.
         let before = kept(cluster);
@@ -259,7 +258,7 @@ fn set(cluster: &Cluster) -> Kept {
             |cluster: &Cluster| -> BTreeSet<String> { has(cluster).into_iter().map(|one| one.uid).collect() };
         let old = uids(cluster);
         kubectl(cluster, &["delete", "pod", "-l", "app=kept", "--timeout=300s"]);
-        running(cluster, "kept", SET, None);
+        running(cluster, "kept", set(), None);
         assert_eq!(kept(cluster), before);
         assert!(uids(cluster).is_disjoint(&old), "they are other pods");
     }
@@ -272,7 +271,7 @@ fn has(cluster: &Cluster) -> BTreeSet<Has> {
 
 fn kept(cluster: &Cluster) -> Kept {
     let kept: Kept = has(cluster).into_iter().map(|one| (one.pod, (one.address, one.mac))).collect();
-    assert_eq!(kept.len(), SET, "{kept:#?}");
+    assert_eq!(kept.len(), set(), "{kept:#?}");
     kept
 }
 
@@ -280,7 +279,7 @@ fn kept(cluster: &Cluster) -> Kept {
 fn on_node(cluster: &Cluster, node: &str) -> Vec<String> {
     let pods = pods_of(cluster, "kept").into_iter().filter(|pod| pod.node == node);
     let names: Vec<String> = pods.map(|pod| pod.name).collect();
-    assert!(!names.is_empty() && names.len() < SET, "{} pods on {node}", names.len());
+    assert!(!names.is_empty() && names.len() < set(), "{} pods on {node}", names.len());
     names
 }
 
@@ -288,7 +287,7 @@ fn restarted(cluster: &mut Cluster) {
     let before = set(cluster);
     kubectl(cluster, &["rollout", "restart", "statefulset/kept"]);
     rolled_out(cluster, "statefulset/kept");
-    running(cluster, "kept", SET, None);
+    running(cluster, "kept", set(), None);
     assert_eq!(kept(cluster), before);
 }
 
@@ -298,7 +297,7 @@ fn drained(cluster: &mut Cluster) {
     let words =
         ["drain", "node2", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=600s"];
     kubectl(cluster, &words);
-    running(cluster, "kept", SET, Some("node2"));
+    running(cluster, "kept", set(), Some("node2"));
     assert_eq!(kept(cluster), before);
     kubectl(cluster, &["uncordon", "node2"]);
 }
@@ -316,7 +315,7 @@ fn lost(cluster: &mut Cluster) {
     // As an operator who knows that it is off.
     const TAINT: &str = "node.kubernetes.io/out-of-service";
     kubectl(cluster, &["taint", "node", "node2", &format!("{TAINT}=nodeshutdown:NoExecute")]);
-    running(cluster, "kept", SET, Some("node2"));
+    running(cluster, "kept", set(), Some("node2"));
     // The node is off: nothing there is asked.
     assert_eq!(kept(cluster), before);
 
@@ -338,7 +337,7 @@ fn cut_off(cluster: &mut Cluster) {
     node_is(cluster, "Unknown");
     let force = ["delete", "pod", "--force", "--grace-period=0", "--wait=false"].into_iter();
     kubectl(cluster, &force.chain(gone.iter().map(String::as_str)).collect::<Vec<_>>());
-    running(cluster, "kept", SET, Some("node2"));
+    running(cluster, "kept", set(), Some("node2"));
     let there = existing_on(cluster, "node2", PREFIX);
     assert_eq!(there.len(), gone.len(), "two have each address, apart from each other: {there:#?}");
 

@@ -8,20 +8,13 @@ use std::time::{Duration, Instant};
 
 use cluster::{Cluster, ClusterSpec, Component};
 use cluster_tests::networks::{Footprint, NETWORKS, interfaces_of, leases, macvlan_of, replicas};
-use cluster_tests::{agent, on, run};
+use cluster_tests::{agent, on, run, size};
 
-/// Pods of each node, unless the environment says another number: a busy machine takes its time for each.
-const PODS: u32 = 100;
-const PODS_VARIABLE: &str = "LLANO_STORM_PODS";
 /// A pod's start or end on two cores, times the number of pods.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// Between two looks: hundreds of pods share the machine with whoever looks.
 const GRAIN: Duration = Duration::from_secs(1);
 const NODES: [&str; 2] = ["node1", "node2"];
-/// Agents killed in a storm.
-const KILLS: usize = 50;
-/// How long the API server is away, each time.
-const OUTAGE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     run(
@@ -33,11 +26,19 @@ fn main() -> ExitCode {
     )
 }
 
+/// Pods of each node.
 fn pods() -> usize {
-    let set = std::env::var(PODS_VARIABLE).ok();
-    let number =
-        |text: String| text.parse().unwrap_or_else(|error| panic!("{PODS_VARIABLE}: {text}: {error}"));
-    set.map_or(PODS, number) as usize
+    size(20, 100)
+}
+
+/// Agents killed in a storm.
+fn kills_of_agents() -> usize {
+    size(12, 50)
+}
+
+/// How long the API server is away, each time.
+fn outage() -> Duration {
+    Duration::from_secs(size(20, 60))
 }
 
 /// Looks again and again; also when looking fails, as it does while the API server is away.
@@ -172,7 +173,7 @@ fn agents_killed(cluster: &mut Cluster) {
         let killer = scope.spawn(|| {
             kills(|| {
                 let mut random = Random(0x5eed);
-                for _ in 0..KILLS {
+                for _ in 0..kills_of_agents() {
                     // The moment is what is varied here; nothing waits for it.
                     std::thread::sleep(Duration::from_millis(100 + random.below(2000)));
                     let node = if random.below(2) == 0 { NODES[0] } else { NODES[1] };
@@ -188,7 +189,7 @@ fn agents_killed(cluster: &mut Cluster) {
             waves += 1;
         }
         killer.join().expect("every agent that is killed was there");
-        println!("agents killed {KILLS} times in {waves} waves of pods");
+        println!("agents killed {} times in {waves} waves of pods", kills_of_agents());
     });
 }
 
@@ -258,9 +259,9 @@ fn runtime_dies(cluster: &Cluster, node: &str) {
 
 fn api_server_away(cluster: &Cluster) {
     cluster.kill(&Component::ApiServer).unwrap();
-    std::thread::sleep(OUTAGE);
+    std::thread::sleep(outage());
     cluster.start(&Component::ApiServer).unwrap();
-    println!("the API server was away for {} s", OUTAGE.as_secs());
+    println!("the API server was away for {} s", outage().as_secs());
 }
 
 /// A small generator of numbers that are the same in every run (xorshift).

@@ -1,7 +1,7 @@
 //! Proof that a test left nothing in the machine's own namespaces.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kernel::{NetNs, Netlink, RouteFilter};
@@ -68,8 +68,9 @@ fn is_of_network(item: &str) -> bool {
 
 fn look() -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
-    // A thread's own: the test may have entered a lab's.
-    let net = NetNs::open(Path::new("/proc/1/ns/net")).or_else(|_| NetNs::current()).unwrap();
+    // The world this program was started in is its parent's: a thread's own may be a lab's by now.
+    let parent = PathBuf::from(format!("/proc/{}", std::os::unix::process::parent_id()));
+    let net = NetNs::open(&parent.join("ns/net")).or_else(|_| NetNs::current()).unwrap();
     let mut netlink = Netlink::open_in(&net).unwrap();
     for link in netlink.links().unwrap() {
         seen.insert(format!(
@@ -89,7 +90,7 @@ fn look() -> BTreeSet<String> {
             route.dst, route.gateway, route.oif, route.table
         ));
     }
-    for mount in std::fs::read_to_string("/proc/1/mountinfo").unwrap_or_default().lines() {
+    for mount in std::fs::read_to_string(parent.join("mountinfo")).unwrap_or_default().lines() {
         let point = mount.split(' ').nth(4).unwrap_or_default();
         if !point.starts_with("/run/llano-lab/") {
             seen.insert(format!("mount {point}"));

@@ -1,11 +1,11 @@
 //! The host's side: build the guest, boot it, take its report.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::vm::{Disk, Initramfs, Kernel, Nic, Snapshot, Vm, VmSpec};
 
 use crate::checks::names;
@@ -13,7 +13,6 @@ use crate::guest::Guest;
 use crate::random::seed;
 use crate::report::Report;
 
-const TARGET: &str = "x86_64-unknown-linux-musl";
 /// What the checks make links of, and the file system of a lab's nodes.
 const MODULES: [&str; 13] = [
     "8021q",
@@ -87,7 +86,10 @@ fn run(programs: &[&str], groups: &[&str]) -> Result<Report> {
 /// When the kernel, the guest or a program cannot be had.
 pub fn initramfs(programs: &[&str]) -> Result<Initramfs> {
     let kernel = Kernel::prepare().context("the vm tier cannot run here")?;
-    let initramfs = Initramfs::new(&kernel).program("/bin/vm-guest", &guest()?);
+    let mut initramfs = Initramfs::new(&kernel).program("/bin/vm-guest", &guest()?);
+    for library in libraries()? {
+        initramfs = initramfs.library(&library);
+    }
     let mut initramfs = programs_in(initramfs, "/bin", programs)?;
     for name in programs {
         if *name == "llano-cni" {
@@ -170,24 +172,18 @@ fn program(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The static guest: `LLANO_VM_GUEST`, or built now beside this very test's build.
+/// The guest, which cargo builds with this package's tests: beside this program, or above `deps`, where tests are.
 fn guest() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("LLANO_VM_GUEST") {
-        return Ok(path.into());
-    }
-    let test = std::env::current_exe()?;
-    // TARGET_DIR/debug/deps/TEST, or TARGET_DIR/debug/PROGRAM
-    let deps = test.parent().is_some_and(|directory| directory.ends_with("deps"));
-    let Some(target_dir) = test.ancestors().nth(if deps { 3 } else { 2 }) else {
-        bail!("{} is in no target directory", test.display())
-    };
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", "vm-tests", "--bin", "vm-guest", "--target", TARGET])
-        .arg("--target-dir")
-        .arg(target_dir)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .context("cannot run cargo to build vm-guest")?;
-    ensure!(output.status.success(), "cannot build vm-guest:\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok(target_dir.join(TARGET).join("debug/vm-guest"))
+    let program = std::env::current_exe()?;
+    let path = program.ancestors().skip(1).find(|directory| !directory.ends_with("deps"));
+    let path = path.context("a program in no directory")?.join("vm-guest");
+    ensure!(path.is_file(), "there is no {}", path.display());
+    Ok(path)
+}
+
+/// The shared libraries that this program has, which are those of the guest.
+fn libraries() -> Result<BTreeSet<PathBuf>> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let files = maps.lines().filter_map(|line| line.split_ascii_whitespace().nth(5));
+    Ok(files.filter(|file| file.contains(".so")).map(PathBuf::from).collect())
 }

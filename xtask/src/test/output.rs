@@ -1,8 +1,8 @@
-//! What `cargo test` prints: how many tests, which failed, and what these said.
+//! What test programs print: how many tests, which failed, and what these said.
 
 use crate::run;
 use anyhow::{Context, Result, bail};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// What a tier's runners counted.
@@ -27,17 +27,20 @@ impl Count {
     }
 }
 
-/// Runs `cargo test`, shows what it prints, and adds up what its runners counted. Answers the tests that failed.
-pub(super) fn counted(command: &mut Command, count: &mut Count) -> Result<Vec<String>> {
+/// Runs `cargo test` or a test program, hands on what it prints, and adds up what its runners counted. Answers the tests that failed.
+pub(super) fn counted(command: &mut Command, count: &mut Count, show: &mut dyn Write) -> Result<Vec<String>> {
     eprintln!("$ {}", run::shown(command));
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
-    let stdout = child.stdout.take().context("cargo has no standard output")?;
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", run::shown(command)))?;
+    let stdout = child.stdout.take().context("a test program has no standard output")?;
     let (mut failed, mut begun, mut ended) = (Vec::new(), 0, 0);
     let mut panics = Panics::default();
     for line in BufReader::new(stdout).split(b'\n') {
-        let line = line.context("cannot read what cargo prints")?;
+        let line = line.context("cannot read what a test program prints")?;
         let line = String::from_utf8_lossy(&line);
-        println!("{line}");
+        writeln!(show, "{line}")?;
         if let Some(more) = test_result(&line) {
             count.add(more);
             ended += 1;
@@ -46,7 +49,7 @@ pub(super) fn counted(command: &mut Command, count: &mut Count) -> Result<Vec<St
         begun += u64::from(begins(&line));
         failed.extend(failed_test(&line).map(str::to_owned));
     }
-    let status: ExitStatus = child.wait().context("cannot wait for cargo")?;
+    let status: ExitStatus = child.wait().context("cannot wait for a test program")?;
     // A program that broke off has told neither of all its tests nor how many there were.
     if begun > ended {
         bail!("`{}`: {} of {begun} test programs broke off: {status}", run::shown(command), begun - ended);
@@ -132,7 +135,9 @@ mod tests {
 
     #[test]
     fn a_program_that_breaks_off_is_no_flaky_test() {
-        let counts = |script: &str| counted(Command::new("sh").args(["-c", script]), &mut Count::default());
+        let counts = |script: &str| {
+            counted(Command::new("sh").args(["-c", script]), &mut Count::default(), &mut Vec::new())
+        };
         let one =
             "echo 'running 1 test'; echo 'test a ... FAILED'; echo 'test result: FAILED. 0 passed; 1 failed'";
         assert_eq!(counts(&format!("{one}; exit 101")).expect("all is told"), ["a"]);

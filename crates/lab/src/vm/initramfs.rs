@@ -19,6 +19,9 @@ const BUSYBOX: &str = "/bin/busybox";
 const PARAMETERS: [(&str, &str); 3] =
     [("bonding", "max_bonds=0"), ("dummy", "numdummies=0"), ("ifb", "numifbs=0")];
 
+/// The dynamic loader.
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
 /// First word of init's own lines on the port.
 pub(super) const MARK: &str = "llano-vm:";
 
@@ -29,6 +32,7 @@ pub struct Initramfs {
     modules: Vec<String>,
     later: Vec<String>,
     files: Vec<(String, Content)>,
+    libraries: Vec<PathBuf>,
     disks: Vec<String>,
     prepare: String,
     payload: Payload,
@@ -77,6 +81,7 @@ impl Initramfs {
             modules,
             later: Vec::new(),
             files: Vec::new(),
+            libraries: Vec::new(),
             disks: Vec::new(),
             prepare: String::new(),
             payload: Payload::Command(Vec::new()),
@@ -97,10 +102,17 @@ impl Initramfs {
         self
     }
 
-    /// Copies a program of the host, which must be static, to `guest`, mode 0755.
+    /// Copies a program of the host, static or linked with [`libraries`](Self::library), to `guest`, mode 0755.
     #[must_use]
     pub fn program(mut self, guest: &str, host: &Path) -> Self {
         self.files.push((guest.to_owned(), Content::Copy(host.to_owned())));
+        self
+    }
+
+    /// Copies a shared library of the host to where the host has it. A userland keeps its own.
+    #[must_use]
+    pub fn library(mut self, host: &Path) -> Self {
+        self.libraries.push(host.to_owned());
         self
     }
 
@@ -186,6 +198,14 @@ impl Initramfs {
                 }
                 Content::Bytes(mode, data) => archive.file(guest, *mode, data),
                 Content::Symlink(target) => archive.symlink(guest, target),
+            }
+        }
+        for host in &self.libraries {
+            let data = fs::read(host).map_err(Error::io("read", host))?;
+            archive.file(&host.to_string_lossy(), 0o755, &data);
+            // What programs name as their interpreter: the ABI of x86-64 has it here.
+            if host.ends_with("ld-linux-x86-64.so.2") {
+                archive.symlink(LOADER, &host.to_string_lossy());
             }
         }
         for directory in &self.disks {
