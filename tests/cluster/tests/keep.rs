@@ -133,7 +133,7 @@ fn pods() -> u8 {
 }
 
 /// Pods of the StatefulSet.
-fn set() -> usize {
+fn of_set() -> usize {
     size(6, 30)
 }
 
@@ -249,8 +249,11 @@ type Kept = BTreeMap<String, Pair>;
 fn set(cluster: &Cluster) -> Kept {
     ready(cluster);
     subnet(cluster, "kept", "10.62.7.0/24", &json!({}));
-    apply(cluster, &workload("StatefulSet", "kept", set(), &[BESIDE, (ADDRESSES, r#"{"subnet": "kept"}"#)]));
-    let all = running(cluster, "kept", set(), None);
+    apply(
+        cluster,
+        &workload("StatefulSet", "kept", of_set(), &[BESIDE, (ADDRESSES, r#"{"subnet": "kept"}"#)]),
+    );
+    let all = running(cluster, "kept", of_set(), None);
     if all.iter().all(|pod| pod.node == all[0].node) {
         // A test before has left them on one node. All at once is one more thing over which they keep what they have.
         let before = kept(cluster);
@@ -258,7 +261,7 @@ fn set(cluster: &Cluster) -> Kept {
             |cluster: &Cluster| -> BTreeSet<String> { has(cluster).into_iter().map(|one| one.uid).collect() };
         let old = uids(cluster);
         kubectl(cluster, &["delete", "pod", "-l", "app=kept", "--timeout=300s"]);
-        running(cluster, "kept", set(), None);
+        running(cluster, "kept", of_set(), None);
         assert_eq!(kept(cluster), before);
         assert!(uids(cluster).is_disjoint(&old), "they are other pods");
     }
@@ -271,7 +274,7 @@ fn has(cluster: &Cluster) -> BTreeSet<Has> {
 
 fn kept(cluster: &Cluster) -> Kept {
     let kept: Kept = has(cluster).into_iter().map(|one| (one.pod, (one.address, one.mac))).collect();
-    assert_eq!(kept.len(), set(), "{kept:#?}");
+    assert_eq!(kept.len(), of_set(), "{kept:#?}");
     kept
 }
 
@@ -279,7 +282,7 @@ fn kept(cluster: &Cluster) -> Kept {
 fn on_node(cluster: &Cluster, node: &str) -> Vec<String> {
     let pods = pods_of(cluster, "kept").into_iter().filter(|pod| pod.node == node);
     let names: Vec<String> = pods.map(|pod| pod.name).collect();
-    assert!(!names.is_empty() && names.len() < set(), "{} pods on {node}", names.len());
+    assert!(!names.is_empty() && names.len() < of_set(), "{} pods on {node}", names.len());
     names
 }
 
@@ -287,7 +290,7 @@ fn restarted(cluster: &mut Cluster) {
     let before = set(cluster);
     kubectl(cluster, &["rollout", "restart", "statefulset/kept"]);
     rolled_out(cluster, "statefulset/kept");
-    running(cluster, "kept", set(), None);
+    running(cluster, "kept", of_set(), None);
     assert_eq!(kept(cluster), before);
 }
 
@@ -297,7 +300,7 @@ fn drained(cluster: &mut Cluster) {
     let words =
         ["drain", "node2", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=600s"];
     kubectl(cluster, &words);
-    running(cluster, "kept", set(), Some("node2"));
+    running(cluster, "kept", of_set(), Some("node2"));
     assert_eq!(kept(cluster), before);
     kubectl(cluster, &["uncordon", "node2"]);
 }
@@ -315,7 +318,7 @@ fn lost(cluster: &mut Cluster) {
     // As an operator who knows that it is off.
     const TAINT: &str = "node.kubernetes.io/out-of-service";
     kubectl(cluster, &["taint", "node", "node2", &format!("{TAINT}=nodeshutdown:NoExecute")]);
-    running(cluster, "kept", set(), Some("node2"));
+    running(cluster, "kept", of_set(), Some("node2"));
     // The node is off: nothing there is asked.
     assert_eq!(kept(cluster), before);
 
@@ -337,7 +340,7 @@ fn cut_off(cluster: &mut Cluster) {
     node_is(cluster, "Unknown");
     let force = ["delete", "pod", "--force", "--grace-period=0", "--wait=false"].into_iter();
     kubectl(cluster, &force.chain(gone.iter().map(String::as_str)).collect::<Vec<_>>());
-    running(cluster, "kept", set(), Some("node2"));
+    running(cluster, "kept", of_set(), Some("node2"));
     let there = existing_on(cluster, "node2", PREFIX);
     assert_eq!(there.len(), gone.len(), "two have each address, apart from each other: {there:#?}");
 
