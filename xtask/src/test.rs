@@ -169,7 +169,7 @@ fn run_tier(tier: Tier, args: &Args, packages: &[Package], count: &mut Count) ->
         Tier::Cluster => {
             cluster::install(true)?;
             image::for_tests()?;
-            as_root(tier, 2, args, packages, count)
+            as_root(tier, 3, args, packages, count)
         }
     }
 }
@@ -190,7 +190,7 @@ fn unit(packages: &[Package], args: &[String], count: &mut Count) -> Result<()> 
     let lanes = Lanes { number: 2, world: false, root: false, environment: &[], args };
     let first = lanes.run(programs, count);
     let mut command = run::cargo(&["test", "--workspace", "--no-fail-fast", "--doc", "--quiet", "--"])?;
-    let second = output::counted(command.args(args), count, &mut std::io::stdout())?;
+    let second = output::counted(command.args(args), count, &mut std::io::stdout(), None)?;
     match second.as_slice() {
         [] => first,
         failed => first.and(Err(anyhow!("{} failed", failed.join(", ")))),
@@ -200,31 +200,32 @@ fn unit(packages: &[Package], args: &[String], count: &mut Count) -> Result<()> 
 /// The programs and places that tests are told of in their environment.
 type Places = Vec<(&'static str, PathBuf)>;
 
-fn places() -> Result<Places> {
+fn places(args: &Args) -> Result<Places> {
     let reference = need::go_module(&need::REFERENCE_PLUGINS)?;
     let cnitool = need::go_module(&need::CNITOOL)?.join("cnitool");
-    Ok(vec![
+    let mut places = vec![
         ("LLANO_BIN_DIR", dist::run()?),
         ("LLANO_REFERENCE_DIR", reference),
         ("LLANO_CNITOOL", cnitool),
         ("LLANO_CACHE_DIR", run::cache_dir()?),
-    ])
+    ];
+    if args.full {
+        places.push(("LLANO_FULL", "1".into()));
+    }
+    Ok(places)
 }
 
 /// Runs a tier's programs as root, so many at once.
 fn as_root(tier: Tier, number: usize, args: &Args, packages: &[Package], count: &mut Count) -> Result<()> {
     let programs = programs_of(tier, packages)?;
-    let mut environment = places()?;
-    if args.full {
-        environment.push(("LLANO_FULL", "1".into()));
-    }
+    let environment = places(args)?;
     let world = tier != Tier::Vm;
     Lanes { number, world, root: true, environment: &environment, args: &args.args }.run(programs, count)
 }
 
 /// Virtual machines wait for each other's boots more than they compute. The first program makes what all need.
 fn machines(args: &Args, packages: &[Package], count: &mut Count) -> Result<()> {
-    let environment = places()?;
+    let environment = places(args)?;
     let programs = programs_of(Tier::Vm, packages)?;
     let (first, others) = programs.into_iter().partition(|program| program.target == FIRST_MACHINE);
     let mut lanes =

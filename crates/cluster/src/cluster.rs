@@ -179,6 +179,7 @@ impl Cluster {
     /// # Errors
     /// When it does not end, or does not run.
     pub fn kill(&self, component: &Component) -> Result<()> {
+        component.keep_away(&self.directory)?;
         match self.lab.host(component.host())?.kill(&[component.program()])? {
             0 => Err(Error::program(component.to_string(), "does not run")),
             _ => Ok(()),
@@ -190,6 +191,7 @@ impl Cluster {
     /// # Errors
     /// When it does not end, or does not run.
     pub fn stop(&self, component: &Component) -> Result<()> {
+        component.keep_away(&self.directory)?;
         match self.lab.host(component.host())?.stop(&[component.program()], PATIENCE)? {
             0 => Err(Error::program(component.to_string(), "does not run")),
             _ => Ok(()),

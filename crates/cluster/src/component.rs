@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use std::str::FromStr;
 
 use lab::Lab;
 
-use crate::directory::Directory;
+use crate::directory::{self, Directory};
 use crate::error::{Error, Result};
 use crate::programs::Programs;
 use crate::spec::CONTROL;
@@ -81,6 +82,35 @@ impl Component {
         directory.logs().join(format!("{}.log", self.to_string().replace('/', "-")))
     }
 
+    /// Whether it comes back when it ends by itself, as under systemd: these two end when they find that what they know cannot be,
+    /// as happens after the API server died.
+    fn comes_back(&self) -> bool {
+        matches!(self, Component::ControllerManager | Component::Scheduler)
+    }
+
+    /// The file on its host's disk that keeps it from coming back.
+    fn stays_away(&self) -> String {
+        format!("/etc/kubernetes/{}.stopped", self.program())
+    }
+
+    /// Keeps it from coming back once it is killed or stopped.
+    pub(crate) fn keep_away(&self, directory: &Directory) -> Result<()> {
+        if !self.comes_back() {
+            return Ok(());
+        }
+        directory::write(&directory.on_disk(self.host(), &self.stays_away()), "")
+    }
+
+    fn may_come_back(&self, directory: &Directory) -> Result<()> {
+        let file = directory.on_disk(self.host(), &self.stays_away());
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove", file.display(), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it runs.
     pub(crate) fn is_running(&self, lab: &Lab) -> Result<bool> {
         let processes = lab.host(self.host())?.processes()?;
@@ -99,7 +129,16 @@ impl Component {
         let wrong = |error| Error::io("open", file.display(), error);
         fs::create_dir_all(directory.logs()).map_err(wrong)?;
         let log: File = OpenOptions::new().create(true).append(true).open(&file).map_err(wrong)?;
-        let mut command: Command = lab.host(self.host())?.command(programs.get(self.program()))?;
+        let program = programs.get(self.program());
+        let host = lab.host(self.host())?;
+        let mut command: Command = if self.comes_back() {
+            self.may_come_back(directory)?;
+            let mut shell = host.command("/bin/sh")?;
+            shell.args(["-c", AGAIN, &self.stays_away()]).arg(program);
+            shell
+        } else {
+            host.command(program)?
+        };
         let mut child = command
             .args(args)
             .env("PATH", programs.path())
@@ -125,6 +164,9 @@ impl Component {
         lines[lines.len().saturating_sub(5)..].join("\n")
     }
 }
+
+/// Runs a program again and again until there is a file of the name that it is given as `$0`.
+const AGAIN: &str = r#"while "$@"; [ ! -e "$0" ]; do sleep 1; done"#;
 
 impl fmt::Display for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

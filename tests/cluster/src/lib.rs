@@ -36,16 +36,11 @@ use netns_tests::LeakCheck;
 
 pub use host::{ask_from, links, on, pings};
 pub use pods::{Pod, ask, deployment, exec, pods_of, ready_pods};
+pub use vm_tests::size;
 pub use watch::{event, wait_for, watch};
 
 /// What a test may wait for a pod or a node. Far more than an idle machine needs.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A test's size: the short one, or the whole one of `cargo xtask test --full`, which says so in the environment.
-#[must_use]
-pub fn size<T>(short: T, full: T) -> T {
-    if std::env::var_os("LLANO_FULL").is_some() { full } else { short }
-}
 
 /// A test: its name and what it does with the cluster.
 pub type Test = (&'static str, fn(&mut Cluster));

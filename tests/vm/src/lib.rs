@@ -16,3 +16,9 @@ pub mod site;
 pub mod states;
 pub mod storm;
 mod sys;
+
+/// A test's size: the short one, or the whole one of `cargo xtask test --full`, which says so in the environment.
+#[must_use]
+pub fn size<T>(short: T, full: T) -> T {
+    if std::env::var_os("LLANO_FULL").is_some() { full } else { short }
+}

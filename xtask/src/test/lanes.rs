@@ -88,10 +88,10 @@ impl Lanes<'_> {
         eprintln!("{}: begins", program.title());
         let mut command = self.command(program, args)?;
         let outcome = if live {
-            counted(&mut command, count, &mut stdout())
+            counted(&mut command, count, &mut stdout(), None)
         } else {
             let mut said = Vec::new();
-            let outcome = counted(&mut command, count, &mut said);
+            let outcome = counted(&mut command, count, &mut said, Some(&program.target));
             stdout().lock().write_all(&said)?;
             outcome
         };

@@ -28,7 +28,13 @@ impl Count {
 }
 
 /// Runs `cargo test` or a test program, hands on what it prints, and adds up what its runners counted. Answers the tests that failed.
-pub(super) fn counted(command: &mut Command, count: &mut Count, show: &mut dyn Write) -> Result<Vec<String>> {
+/// With `progress`, what the program is called, each test's end is told on standard error as it comes.
+pub(super) fn counted(
+    command: &mut Command,
+    count: &mut Count,
+    show: &mut dyn Write,
+    progress: Option<&str>,
+) -> Result<Vec<String>> {
     eprintln!("$ {}", run::shown(command));
     let mut child = command
         .stdout(Stdio::piped())
@@ -44,6 +50,11 @@ pub(super) fn counted(command: &mut Command, count: &mut Count, show: &mut dyn W
         if let Some(more) = test_result(&line) {
             count.add(more);
             ended += 1;
+        }
+        if let Some(name) = progress
+            && line.starts_with("test ")
+        {
+            eprintln!("  {name}: {}", line.trim_start_matches("test "));
         }
         count.reasons.extend(panics.line(&line));
         begun += u64::from(begins(&line));
@@ -136,7 +147,7 @@ mod tests {
     #[test]
     fn a_program_that_breaks_off_is_no_flaky_test() {
         let counts = |script: &str| {
-            counted(Command::new("sh").args(["-c", script]), &mut Count::default(), &mut Vec::new())
+            counted(Command::new("sh").args(["-c", script]), &mut Count::default(), &mut Vec::new(), None)
         };
         let one =
             "echo 'running 1 test'; echo 'test a ... FAILED'; echo 'test result: FAILED. 0 passed; 1 failed'";

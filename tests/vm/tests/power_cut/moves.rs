@@ -9,11 +9,10 @@ use lab::vm::{Disk, Nic, Snapshot};
 use vm_tests::guest::Guest;
 use vm_tests::machine::{BOOT_ID, resume, snapshot};
 use vm_tests::random::Random;
+use vm_tests::size;
 
-const CUTS: u32 = 40;
 /// When hardly a cut came before the command's end, there are more.
 const MOST_CUTS: u32 = 120;
-const CUT_SHORT: u32 = 10;
 
 const DECLARED: &str = "interfaces:
 - name: eth0
@@ -109,6 +108,7 @@ fn forty_cuts_while_the_address_is_moved_leave_a_host_that_is_reached() -> Resul
     let mut expected = vec![Place::Parent];
     let (mut boots, mut cuts) = (BTreeSet::new(), 0);
     let (mut cut_short, mut old, mut new, mut lost) = (0, 0, 0, 0);
+    let (enough, enough_short) = size((16, 4), (40, 10));
     for round in 0..=MOST_CUTS {
         let mut guest = boot(&snapshot, &disk, random.number())?;
         let id = guest.ok(BOOT_ID)?;
@@ -120,7 +120,7 @@ fn forty_cuts_while_the_address_is_moved_leave_a_host_that_is_reached() -> Resul
         if let [before, _] = expected.as_slice() {
             if *before == found { old += 1 } else { new += 1 }
         }
-        if round >= CUTS && cut_short >= CUT_SHORT {
+        if round >= enough && cut_short >= enough_short {
             break;
         }
         let (command, wanted, (takes, lines)) = match found {

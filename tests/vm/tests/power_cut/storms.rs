@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use lab::vm::{Disk, Nic};
 use vm_tests::machine::{BOOT_ID, resume, snapshot};
 use vm_tests::random::Random;
+use vm_tests::size;
 use vm_tests::storm::Told;
 
-const CUTS: u32 = 40;
 /// A storm in which nothing happened to be lost, or a machine that answers little, is given more cuts.
 const MOST_CUTS: u32 = 120;
 
@@ -59,6 +59,7 @@ fn forty_cuts_in_storms_of_add_and_del_leak_nothing() -> Result<()> {
     let snapshot = snapshot(vec![Nic::default()], &disk)?;
     let (mut truth, mut lost, mut surplus) = (Truth::default(), 0, 0);
     let (mut boots, mut cuts) = (BTreeSet::new(), 0);
+    let cuts_enough = size(16, 40);
     for round in 0..=MOST_CUTS {
         let mut machine = resume(&snapshot, disk.clone().at_risk(random.number()))?;
         let boot = machine.ok(BOOT_ID)?;
@@ -75,7 +76,7 @@ fn forty_cuts_in_storms_of_add_and_del_leak_nothing() -> Result<()> {
         assert_eq!(found, expected, "round {round}: leases after the collection");
         surplus += before.trim().parse().unwrap_or(0) - found.len();
         machine.fails("dmesg | grep -i 'ext4-fs error'")?;
-        if round >= CUTS && truth.is_enough() && surplus > 0 {
+        if round >= cuts_enough && truth.is_enough() && surplus > 0 {
             break;
         }
 
