@@ -77,6 +77,17 @@ pub enum Error {
         /// Who answered.
         holder: MacAddr,
     },
+    /// A claimed address answers on the wire from the MAC that the interface is to have.
+    #[error(
+        "address {address} is in use on the LAN by {mac}, the MAC of this interface: whoever had both before is still there, so wait until \
+         it is gone or switch it off"
+    )]
+    MacInUse {
+        /// The claimed address.
+        address: IpAddr,
+        /// The interface's MAC.
+        mac: MacAddr,
+    },
     /// Address after address was in use.
     #[error("gave up after {tried} addresses that were all in use on the LAN, the last one {address}")]
     TooManyConflicts {
@@ -121,7 +132,7 @@ impl From<Error> for cni::Error {
                 cni::Error::invalid_config(text)
             }
             Error::Netns { .. } => cni::Error::netns(text),
-            Error::AddressInUse { .. } | Error::TooManyConflicts { .. } => {
+            Error::AddressInUse { .. } | Error::MacInUse { .. } | Error::TooManyConflicts { .. } => {
                 cni::Error::plugin(CODE_ADDRESS_IN_USE, text)
             }
             Error::Mismatch(_) => cni::Error::plugin(CODE_MISMATCH, text),

@@ -174,6 +174,20 @@ impl PodLink {
         Ok(self.socket.apply(&self.up_change())?)
     }
 
+    /// Sets the link down and gives it this MAC. What the kernel had made of the other one goes: the link-local address, the
+    /// groups' membership. No frame leaves from the new one before the link is up again.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub(crate) fn change_mac(&mut self, mac: MacAddr) -> Result<()> {
+        let set = |set: SetLink| Change::SetLink { index: self.index, set };
+        let down = set(SetLink { up: Some(false), ..SetLink::default() });
+        let change = set(SetLink { mac: Some(mac), ..SetLink::default() });
+        self.socket.apply_all(&[down, change]).map_err(|(_, error)| error)?;
+        self.mac = mac;
+        Ok(())
+    }
+
     /// The change that sets the link up, for a batch.
     pub(crate) fn up_change(&self) -> Change {
         Change::SetLink { index: self.index, set: SetLink { up: Some(true), ..SetLink::default() } }

@@ -23,11 +23,18 @@ pub struct Probe {
     pub interval: Duration,
     /// How long a conflicting address stays out of the choice.
     pub quarantine: Duration,
+    /// Ask from a MAC that nobody knows where the interface's own is given: whoever has that one as well would not be told from us.
+    pub temporary_mac: bool,
 }
 
 impl Default for Probe {
     fn default() -> Self {
-        Self { count: 3, interval: Duration::from_millis(100), quarantine: Duration::from_secs(600) }
+        Self {
+            count: 3,
+            interval: Duration::from_millis(100),
+            quarantine: Duration::from_secs(600),
+            temporary_mac: true,
+        }
     }
 }
 

@@ -197,6 +197,7 @@ fn macvlan(rows: &mut Vec<Row>) {
         ("probe", json!({"interval": 1}), "probe.interval"),
         ("probe", json!({"interval": "100ms"}), "probe.interval"),
         ("probe", json!({"quarantine": 0}), "probe.quarantine"),
+        ("probe", json!({"temporaryMac": "no"}), "probe.temporaryMac"),
         ("announce", json!("off"), "announce"),
         ("announce", json!({"count": 99}), "announce.count"),
         ("announce", json!({"interval": 5}), "announce.interval"),

@@ -224,6 +224,7 @@ fn parse_probe(root: &Object<'_>) -> Result<Option<Probe>> {
             quarantine: object
                 .u32_in("quarantine", 1..=86_400)?
                 .map_or(default.quarantine, |seconds| Duration::from_secs(u64::from(seconds))),
+            temporary_mac: object.bool("temporaryMac")?.unwrap_or(default.temporary_mac),
         }),
     })
 }

@@ -87,6 +87,11 @@ pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -
         }
         new.mac = parent.mac;
     }
+    let own_mac = conf.mac.filter(|_| asks_from_another(conf, &parent, ipam));
+    if own_mac.is_some() {
+        // A random one takes its place.
+        new.mac = None;
+    }
     let mut pod = PodLink::create(&netns, &mut creator, new, "macvlan", env, policy).map_err(|error| {
         let home = if conf.link_in_container { Ok(netns.clone()) } else { NetNs::current() };
         match home {
@@ -103,9 +108,22 @@ pub fn add(paths: &Paths, request: &Request, conf: &Conf, ipam: Option<&Ipam>) -
             format!("master {} is down: {} gets no frames until it is up", parent.name, env.ifname),
         );
     }
-    let mut attachment =
-        Attachment { paths, request, conf, ipam, parent: &parent, creator: &mut creator, pod: &mut pod };
-    attachment.finish()
+    let (creator, pod) = (&mut creator, &mut pod);
+    Attachment { paths, request, conf, ipam, parent: &parent, creator, pod, own_mac }.finish()
+}
+
+/// Whether the LAN is asked.
+fn probes(conf: &Conf, parent: &Link, ipam: Option<&Ipam>) -> Option<Probe> {
+    // A DHCP client has asked the LAN itself.
+    let asks = parent.is_up() && ipam.is_some_and(|ipam| !ipam.probes_itself());
+    conf.probe.filter(|_| asks)
+}
+
+/// Whether the LAN is asked from another MAC than the interface is to have. Whoever leases over the link does so with its own.
+fn asks_from_another(conf: &Conf, parent: &Link, ipam: Option<&Ipam>) -> bool {
+    conf.macvlan.mode != MacvlanMode::Passthru
+        && ipam.is_some_and(|ipam| !ipam.needs_link_up())
+        && probes(conf, parent, ipam).is_some_and(|how| how.temporary_mac)
 }
 
 /// Why the kernel refused a macvlan, found by a look at the children of `parent`, which is in `home`, to which `creator`
@@ -135,6 +153,8 @@ struct Attachment<'a> {
     parent: &'a Link,
     creator: &'a mut Netlink,
     pod: &'a mut PodLink,
+    /// The MAC that the interface is to have, while it asks the LAN from another one.
+    own_mac: Option<MacAddr>,
 }
 
 impl Attachment<'_> {
@@ -179,14 +199,17 @@ impl Attachment<'_> {
             result.interfaces = vec![self.pod.interface(&self.request.env)];
         }
         if !result.ips.is_empty() {
-            let probed = match (self.conf.probe, self.ipam) {
-                // A DHCP client has asked the LAN itself.
-                (Some(how), Some(ipam)) if self.parent.is_up() && !ipam.probes_itself() => {
+            let probed = match (probes(self.conf, self.parent, self.ipam), self.ipam) {
+                (Some(how), Some(ipam)) => {
                     self.probe(how, ipam, &mut result)?;
                     true
                 }
                 _ => false,
             };
+            if let Some(mac) = self.own_mac {
+                self.pod.change_mac(mac)?;
+                result.interfaces = vec![self.pod.interface(&self.request.env)];
+            }
             addresses::configure(self.pod, &result, if probed { Dad::Done } else { Dad::Optimistic })?;
             self.announce(&result, probed || self.ipam.is_some_and(Ipam::needs_link_up))?;
             if let Some(access) = &self.conf.host_access {
@@ -209,6 +232,10 @@ impl Attachment<'_> {
         let parent_mac = self.parent.mac.unwrap_or(self.pod.mac);
         let asked: Vec<IpAddr> = result.ips.iter().map(|ip| ip.address.addr()).collect();
         let mut replace = |mut conflict: IpAddr, mut holder: MacAddr| loop {
+            if self.own_mac == Some(holder) {
+                // Another address would not make the MAC ours alone.
+                return Err(Error::MacInUse { address: conflict, mac: holder });
+            }
             let instead = ipam.replace(self.request, conflict, holder, how.quarantine)?;
             let address = instead.address.addr();
             warn(
