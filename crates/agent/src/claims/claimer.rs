@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use api::addresses::Family;
 use claims::plan::{self, After, Attached, Next, Waiting};
-use claims::{Claim, Numbers, Place, Time, Version};
+use claims::{Claim, Kept, Numbers, Place, Time, Version};
 use kernel::MacAddr;
 
 use super::turns::Turn;
@@ -53,6 +53,8 @@ enum Step {
     Create(Claim, Place),
     /// It updates to this one, in the place of what this node had.
     Update(Claim, Option<Box<Claim>>),
+    /// It takes this one, which was held. Whether a pod has had it before.
+    Take(Claim, bool),
     /// It looks again.
     Again,
 }
@@ -84,16 +86,20 @@ impl Claimer {
     fn claim_all(&self, ask: &Ask<'_>, until: Instant) -> Result<Claimed, ClaimError> {
         self.view.wait_until_listed(until)?;
         let wish = Wish::of(&self.view.lock(), ask)?;
+        let mut new = None;
         let mut mac = match (ask.own_mac, wish.any_mac()) {
             (false, _) => None,
             (true, Some(asked)) => Some(asked),
-            (true, None) => Some(MacAddr::random().map_err(|error| ClaimError::NoMac(error.to_string()))?),
+            (true, None) => {
+                new = Some(MacAddr::random().map_err(|error| ClaimError::NoMac(error.to_string()))?);
+                new
+            }
         };
         let mut addresses: Vec<Given> = Vec::new();
         let families: Vec<Family> = wish.families().collect();
         for family in families {
             let ways = wish.ways(family, addresses.first(), mac)?;
-            let claim = self.claim_one(&wish, ask, &ways, until)?;
+            let (claim, kept) = self.claim_one(&wish, ask, &ways, until)?;
             let way = ways.iter().find(|way| way.subnet.name == claim.subnet);
             let subnet = way.map(|way| Arc::clone(&way.subnet));
             let subnet = subnet.ok_or_else(|| ClaimError::Slow(ask.network.to_owned()))?;
@@ -101,29 +107,31 @@ impl Claimer {
                 // The interface has one MAC: that of its first address.
                 mac = claim.mac.or(mac).filter(|_| ask.own_mac);
             }
-            addresses.push(Given { address: claim.address, subnet });
+            addresses.push(Given { address: claim.address, subnet, kept });
         }
-        Ok(Claimed { addresses, mac })
+        Ok(Claimed { addresses, mac, new_mac: mac.is_some() && mac == new })
     }
 
-    /// One address, by the first way that leads to one.
+    /// One address, by the first way that leads to one, and whether it was kept and had before.
     fn claim_one(
         &self,
         wish: &Wish<'_>,
         ask: &Ask<'_>,
         ways: &[Way],
         until: Instant,
-    ) -> Result<Claim, ClaimError> {
+    ) -> Result<(Claim, bool), ClaimError> {
         let mut full = None;
         loop {
-            let done = match self.next(wish, ask, ways, &mut full, until)? {
-                Step::Have(claim) => Some(claim),
-                Step::Create(claim, _) => self.put(&claim, None, until)?,
-                Step::Update(claim, before) => self.put(&claim, before.as_deref(), until)?,
-                Step::Again => None,
+            let (done, was_had) = match self.next(wish, ask, ways, &mut full, until)? {
+                Step::Have(claim) => (Some(claim), true),
+                Step::Create(claim, _) => (self.put(&claim, None, until)?, false),
+                Step::Update(claim, before) => (self.put(&claim, before.as_deref(), until)?, true),
+                Step::Take(claim, was_had) => (self.put(&claim, None, until)?, was_had),
+                Step::Again => (None, false),
             };
             if let Some(done) = done {
-                return Ok(done);
+                let kept = was_had && done.kept_for.is_some();
+                return Ok((done, kept));
             }
             if Instant::now() >= until {
                 return Err(ClaimError::Slow(ask.network.to_owned()));
@@ -164,6 +172,10 @@ impl Claimer {
                 Ok(Step::Update(claim, before)) => {
                     state.taken.trying(&claim.network, claim.address);
                     Look::Is(Step::Update(claim, before))
+                }
+                Ok(Step::Take(claim, was_had)) => {
+                    state.taken.trying(&claim.network, claim.address);
+                    Look::Is(Step::Take(claim, was_had))
                 }
                 Ok(step) => Look::Is(step),
                 // Who waits for something else is in nobody's way.
@@ -300,7 +312,11 @@ fn decide(state: &State, node: &str, ways: &[Way]) -> Result<Step, ClaimError> {
         }
     }
     if let Some(claim) = take {
-        return Ok(Step::Update(claim, None));
+        let network = state.taken.network(&claim.network);
+        // What a reservation holds from its beginning has no pod's name.
+        let had = |(address, kept): (IpAddr, Kept)| address == claim.address && !kept.pod.is_empty();
+        let was_had = claim.kept_for.as_ref().is_some_and(|own| network.kept(own).any(had));
+        return Ok(Step::Take(claim, was_had));
     }
     if let Some(wait) = kept {
         return Err(ClaimError::Waited(wait));

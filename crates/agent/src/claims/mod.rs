@@ -113,6 +113,8 @@ pub struct Given {
     pub address: IpAddr,
     /// Its subnet.
     pub subnet: Arc<Subnet>,
+    /// Whether it was kept for the pod and a pod has had it before, with which it may still be on the LAN.
+    pub kept: bool,
 }
 
 /// The addresses of an interface, IPv4 first; at least one.
@@ -122,6 +124,8 @@ pub struct Claimed {
     pub addresses: Vec<Given>,
     /// The interface's MAC; none where it has its parent's.
     pub mac: Option<MacAddr>,
+    /// Whether the MAC was made up for this claim: nobody on the LAN has had it.
+    pub new_mac: bool,
 }
 
 /// Who claims addresses. All functions may block and may be called from any thread.

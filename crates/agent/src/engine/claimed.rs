@@ -109,25 +109,39 @@ fn add(world: &mut World, plugin: &PluginCall<'_>) -> cni::Result<Option<CniResu
         None => (plugin.call.position == 0).then_some(true),
     };
     let mut conflicts = 0;
+    // The interface's own MAC, when somebody has answered from it.
+    let mut on_lan: Option<(MacAddr, cni::Error)> = None;
     loop {
         let claimed = claims.claim(&ask, claimant.until).map_err(|error| {
             engine.cluster.event(key, error.event());
             error.to_cni()
         })?;
+        if let Some((_, answer)) = on_lan.take().filter(|(mac, _)| claimed.mac == Some(*mac)) {
+            // Another address with the same MAC would not make that one its own.
+            return Err(answer);
+        }
         let call = with(plugin, &claimed, default_route)?;
         let answer = world.run_plugin(&call);
-        let Some((address, error)) = answer.as_ref().err().and_then(|error| in_use(error, &claimed)) else {
+        let Some((given, error)) = answer.as_ref().err().and_then(|error| in_use(error, &claimed)) else {
             return answer;
         };
+        if given.kept {
+            // Another address is not what the pod is to have, and this one is nobody else's.
+            let error = still_on_the_lan(given, claimed.mac, error);
+            engine.cluster.event(key, Event::warning(api::event::ADDRESS_IN_USE, error.msg()));
+            return Err(error);
+        }
         let why = error.msg();
         engine.cluster.event(key, Event::warning(api::event::ADDRESS_IN_USE, why.clone()));
-        let owned = owned(&network, address, &container_id, interface.as_str());
+        let owned = owned(&network, given.address, &container_id, interface.as_str());
         let pause = quarantine_of(&root)?;
         claims.quarantine(&owned, &why, pause, claimant.until).map_err(|error| error.to_cni())?;
         conflicts += 1;
         if conflicts == REPLACED {
             return answer;
         }
+        let own = words(&why).find(|mac: &MacAddr| Some(*mac) == claimed.mac);
+        on_lan = own.zip(answer.err());
     }
 }
 
@@ -200,6 +214,14 @@ fn with<'a>(
     if let Some(mac) = claimed.mac {
         put(&mut config, "mac", mac.to_string().into());
     }
+    if claimed.new_mac {
+        let switch = |(key, _): &&mut (String, Value)| key.eq_ignore_ascii_case("probe");
+        if let Value::Object(members) = &mut config
+            && let Some((_, probe)) = members.iter_mut().find(switch)
+        {
+            ask_as_itself(probe);
+        }
+    }
     Ok(PluginCall { args: stripped_args(&plugin.args), config: config.to_compact(), ..*plugin })
 }
 
@@ -237,6 +259,20 @@ fn remove(value: &mut Value, key: &str) {
     }
 }
 
+/// Nobody has the interface's MAC: unless the configuration says otherwise it asks the LAN from it, which saves the ADD from
+/// changing it.
+fn ask_as_itself(probe: &mut Value) {
+    const KEY: &str = "temporaryMac";
+    if *probe == Value::Bool(true) {
+        *probe = Value::object([]);
+    }
+    if let Value::Object(members) = probe
+        && !members.iter().any(|(key, _)| key.eq_ignore_ascii_case(KEY))
+    {
+        probe.set(KEY, false.into());
+    }
+}
+
 fn put(value: &mut Value, key: &str, member: Value) {
     remove(value, key);
     value.set(key, member);
@@ -245,7 +281,7 @@ fn put(value: &mut Value, key: &str, member: Value) {
 /// `ipam` with what was claimed.
 fn ipam(claimed: &Claimed, default_route: Option<bool>) -> Value {
     let given = &claimed.addresses;
-    let addresses = given.iter().map(|Given { address, subnet }| {
+    let addresses = given.iter().map(|Given { address, subnet, .. }| {
         let mut value =
             Value::object([("address", format!("{address}/{}", subnet.cidr.prefix_len()).into())]);
         if let Some(gateway) = subnet.gateway {
@@ -314,14 +350,35 @@ fn asked_mac(root: &Object<'_>, args: &str) -> Option<MacAddr> {
 }
 
 /// Which of the claimed addresses somebody else on the LAN uses, as the plugin says.
-fn in_use<'e>(error: &'e cni::Error, claimed: &Claimed) -> Option<(IpAddr, &'e cni::Error)> {
+fn in_use<'c, 'e>(error: &'e cni::Error, claimed: &'c Claimed) -> Option<(&'c Given, &'e cni::Error)> {
     if error.code() != attach::CODE_ADDRESS_IN_USE {
         return None;
     }
     let text = error.msg();
-    let mut words = text.split_whitespace().filter_map(|word| word.parse::<IpAddr>().ok());
-    let ours = |address: &IpAddr| claimed.addresses.iter().any(|given| given.address == *address);
-    words.find(ours).map(|address| (address, error))
+    let mut words = words::<IpAddr>(&text);
+    let ours = |address: IpAddr| claimed.addresses.iter().find(|given| given.address == address);
+    words.find_map(ours).map(|given| (given, error))
+}
+
+/// The error of an address that is kept for the pod, as the plugin's: who still answers for it, and what to do about it.
+fn still_on_the_lan(given: &Given, mac: Option<MacAddr>, error: &cni::Error) -> cni::Error {
+    let (address, text) = (given.address, error.msg());
+    let holder = words::<MacAddr>(&text).next();
+    let who = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+    let what = if holder.is_some() && holder == mac {
+        "the MAC that is kept with it: the interface that had both before is still on the LAN. Wait until its node has taken it away, or \
+         power that node off"
+    } else {
+        "which is not the MAC that is kept with it: an interface that had it before, or another machine. Take that off the LAN; the pod \
+         gets no other address"
+    };
+    let text = format!("address {address} is kept for this pod and in use on the LAN{who}, {what}");
+    cni::Error::plugin(attach::CODE_ADDRESS_IN_USE, text)
+}
+
+/// What of a text is such a thing.
+fn words<T: std::str::FromStr>(text: &str) -> impl Iterator<Item = T> {
+    text.split_whitespace().filter_map(|word| word.trim_end_matches(',').parse().ok())
 }
 
 /// `probe.quarantine` in seconds.

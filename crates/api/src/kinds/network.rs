@@ -90,7 +90,7 @@ pub struct MacvlanNetworkSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_access: Option<bool>,
     /// Whether the LAN is asked before an address is used (RFC 5227, RFC 4862). An address that answers is quarantined, and the pod
-    /// gets another.
+    /// gets another; one that is kept for it is waited for.
     #[serde(default = "yes")]
     pub probe: bool,
     /// Whether pods may send with their own MACs and addresses only.

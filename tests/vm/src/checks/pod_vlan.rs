@@ -63,7 +63,8 @@ impl Claims for World {
         let subnet = Subnet::parse(&object("MacvlanSubnet", ask.network, &spec)?)?;
         let address = format!("10.{id}.0.5").parse().map_err(|_| ClaimError::NoPod)?;
         let mac = kernel::MacAddr::random().map_err(|error| ClaimError::NoMac(error.to_string()))?;
-        Ok(Claimed { addresses: vec![Given { address, subnet: Arc::new(subnet) }], mac: Some(mac) })
+        let given = Given { address, subnet: Arc::new(subnet), kept: false };
+        Ok(Claimed { addresses: vec![given], mac: Some(mac), new_mac: true })
     }
 
     fn release(&self, _: &Gone<'_>, _: Instant) -> Result<(), ClaimError> {

@@ -126,6 +126,42 @@ fn held(address: &str, reservation: &str, mac: u8) -> (String, Claim) {
 }
 
 #[test]
+fn what_was_had_before_and_is_kept_is_known_as_such_and_so_is_a_mac_that_nobody_has_had() {
+    let server = Server::default();
+    let node = Agent::new(&server, "n1", vec![lan("10.0.0.5-10.0.0.9")]);
+    // Whether the address was kept and had, and whether the MAC is new.
+    let known = |pod: &crate::PodView, container: &str, asked: Option<&str>| {
+        let claimed = node.ask(pod, container, asked).unwrap();
+        (claimed.addresses[0].kept, claimed.new_mac)
+    };
+    let set = |uid: &str| made_by("StatefulSet", "db", pod("db-0", uid));
+    assert_eq!(known(&set("u1"), "c1", None), (false, true), "new");
+    assert_eq!(known(&set("u1"), "c2", None), (true, false), "its next sandbox");
+    node.end("c2", true).unwrap();
+    node.deliver();
+    server.lock().ended.insert("u1".to_owned());
+    assert_eq!(known(&set("u1"), "c3", None), (true, false), "taken");
+
+    let web = pod("web", "uw");
+    assert_eq!(known(&web, "c4", None), (false, true));
+    assert_eq!(known(&web, "c5", None), (false, false), "its own, but kept for nobody");
+    let macs = r#"[{"interface":"eth0","auto":true,"macs":["02:00:5e:00:00:07"]}]"#;
+    assert_eq!(known(&pod("asking", "ua"), "c6", Some(macs)), (false, false), "somebody chose the MAC");
+
+    // One of a reservation is nobody's before, though its MAC may be somebody's.
+    let (name, claim) = held("10.0.0.9", "team", 9);
+    server.control(&name, Some(Claim { mac: None, ..claim }));
+    node.deliver();
+    node.view.reservation_applied(reservation("team", &json!({"subnet": "lan4", "count": 1})));
+    let named = r#"[{"interface":"eth0","reservation":"team"}]"#;
+    let member = |name: &str| pod(name, &format!("u-{name}"));
+    assert_eq!(known(&member("m1"), "c7", Some(named)), (false, true));
+    server.lock().ended.insert("u-m1".to_owned());
+    node.end("c7", true).unwrap();
+    assert_eq!(known(&member("m2"), "c8", Some(named)), (true, false));
+}
+
+#[test]
 fn a_workload_with_a_reservation_gets_its_addresses_and_no_others() {
     let server = Server::default();
     let node = Agent::new(&server, "n1", vec![lan("10.0.0.5-10.0.0.9")]);

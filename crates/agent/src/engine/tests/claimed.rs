@@ -4,9 +4,11 @@ use std::fs;
 
 use api::addresses::ADDRESSES;
 use claims::{Owner, Version};
+use kernel::MacAddr;
 use serde_json::{Value, json};
 
 use super::{Node, container};
+use crate::Controller;
 use crate::claims::tests::{Agent, Server, subnet};
 
 /// A node whose network `flat` has these addresses.
@@ -29,6 +31,19 @@ impl Node {
     /// What the plugin was given.
     fn stdin(&self, call: &str) -> Value {
         serde_json::from_str(&fs::read_to_string(self.bin().join(format!("stdin-{call}"))).unwrap()).unwrap()
+    }
+
+    /// Somebody on the LAN uses this address, who has this MAC.
+    fn used(&self, address: &str, holder: &str) {
+        fs::write(self.bin().join(format!("used-{address}")), holder).unwrap();
+    }
+
+    /// A pod of the StatefulSet `db`.
+    fn stateful(&self, name: &str) {
+        let mut view = self.pod(name, Some("flat"));
+        let (kind, name_of_set) = ("StatefulSet".to_owned(), "db".to_owned());
+        view.addressing.controller = Some(Controller { kind, name: name_of_set });
+        self.fake.pods.lock().unwrap().insert(name.to_owned(), view);
     }
 
     /// A pod that asks so for addresses.
@@ -104,6 +119,67 @@ fn an_address_that_another_uses_is_replaced() {
     assert_eq!(error.code(), cni::code::TRY_AGAIN);
     assert_eq!(server.texts(), ["lan.10.0.0.5 web Quarantine", "lan.10.0.0.6 next Quarantine"]);
     assert_eq!(node.stored("next"), None);
+}
+
+#[test]
+fn a_kept_address_that_is_still_on_the_lan_is_neither_replaced_nor_quarantined() {
+    let (node, server) = node("10.0.0.5-10.0.0.6");
+    node.stateful("db-0");
+    node.call("ADD", "db-0").unwrap();
+    let name = server.texts()[0].split(' ').next().unwrap().to_owned();
+    let (address, mac) = (server.claim(&name).address.to_string(), server.claim(&name).mac.unwrap());
+    assert_eq!(node.stdin("ADD-net1")["probe"], json!({"temporaryMac": false}), "nobody has had this MAC");
+    node.call("DEL", "db-0").unwrap();
+    node.deliver();
+
+    // As `attach` says it of the interface's own MAC, and of any other.
+    let own = format!("{mac}, the MAC of this interface: whoever had both before is still there");
+    let its = format!(
+        "address {address} is kept for this pod and in use on the LAN by {mac}, the MAC that is kept with it: the interface that had \
+         both before is still on the LAN. Wait until its node has taken it away, or power that node off"
+    );
+    let others = format!(
+        "address {address} is kept for this pod and in use on the LAN by 02:00:00:00:00:99, which is not the MAC that is kept with it: \
+         an interface that had it before, or another machine. Take that off the LAN; the pod gets no other address"
+    );
+    for (holder, said) in [(own.as_str(), its), ("", others)] {
+        node.used(&address, holder);
+        node.events();
+        let error = node.call("ADD", "db-0").unwrap_err();
+        assert_eq!((error.code(), error.msg()), (attach::CODE_ADDRESS_IN_USE, said.clone()));
+        assert_eq!(node.stdin("ADD-net1")["probe"], json!(true), "asked from another MAC");
+        assert_eq!(node.events(), [format!("db-0 Warning AddressInUse: {said}")]);
+        assert_eq!(server.texts(), [format!("{name} db-0 StatefulSet")]);
+        assert_eq!(node.stored("db-0"), None);
+        node.deliver();
+    }
+
+    node.untell(&format!("used-{address}"));
+    node.call("ADD", "db-0").unwrap();
+    assert_eq!(server.texts(), [format!("{name} db-0@n1")]);
+    assert_eq!(node.stdin("ADD-net1")["mac"], json!(mac.to_string()));
+}
+
+#[test]
+fn an_address_that_a_stateful_pod_never_had_is_replaced_like_any_other() {
+    let (node, server) = node("10.0.0.5-10.0.0.6");
+    node.stateful("db-0");
+    ["10.0.0.5", "10.0.0.6"].map(|address| node.used(address, ""));
+    node.call("ADD", "db-0").unwrap_err();
+    assert_eq!(server.texts(), ["lan.10.0.0.5 db-0 Quarantine", "lan.10.0.0.6 db-0 Quarantine"]);
+}
+
+#[test]
+fn a_mac_that_is_still_on_the_lan_gets_no_other_address() {
+    let (node, server) = node("10.0.0.5-10.0.0.6");
+    let mac = MacAddr([2, 0, 0x5e, 0, 0, 7]);
+    node.asking("web", "flat", &format!(r#"[{{"interface":"net1","auto":true,"macs":["{mac}"]}}]"#));
+    ["10.0.0.5", "10.0.0.6"].map(|address| node.used(address, &format!("{mac}, the MAC of this interface")));
+    let error = node.call("ADD", "web").unwrap_err();
+    assert_eq!(error.code(), attach::CODE_ADDRESS_IN_USE);
+    let texts = server.texts();
+    assert!(matches!(texts.as_slice(), [one] if one.ends_with("web Quarantine")), "{texts:?}");
+    assert_eq!(node.stdin("ADD-net1")["probe"], json!(true), "others may have the MAC that a pod asks for");
 }
 
 #[test]

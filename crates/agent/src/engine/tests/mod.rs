@@ -23,7 +23,8 @@ use crate::claims::tests::Agent;
 use crate::{Cluster, Error, Found, PodKey, PodView, Result, Runtime, Sandbox, Store};
 
 /// Writes down its call, and does what files beside it say: `fail-ADD-net1` fails, `hang-DEL-net1`, a pipe, hangs until its other end
-/// is closed. An ADD answers with the address that it was given as a static one; `used-10.0.0.6` is used by somebody else on the LAN.
+/// is closed. An ADD answers with the address that it was given as a static one; `used-10.0.0.6` is used by somebody else on the LAN,
+/// who is in the file.
 const PLUGIN: &str = r#"#!/bin/sh
 dir=$(dirname "$0")
 cat > "$dir/stdin-$CNI_COMMAND-$CNI_IFNAME"
@@ -36,7 +37,8 @@ if [ -e "$dir/fail-$CNI_COMMAND-$CNI_IFNAME" ]; then
 fi
 address=$(sed -n 's/.*"ipam":{"type":"static","addresses":\[{"address":"\([^"]*\)".*/\1/p' "$dir/stdin-$CNI_COMMAND-$CNI_IFNAME")
 if [ "$CNI_COMMAND" = ADD ] && [ -e "$dir/used-${address%/*}" ]; then
-    echo '{"code":110,"msg":"address '${address%/*}' is in use on the LAN by 02:00:00:00:00:99"}'
+    holder=$(cat "$dir/used-${address%/*}")
+    echo '{"code":110,"msg":"address '${address%/*}' is in use on the LAN by '"${holder:-02:00:00:00:00:99}"'"}'
     exit 1
 fi
 address=${address:-10.0.0.5/24}
