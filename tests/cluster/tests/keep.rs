@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use cluster::{Cluster, ClusterSpec, Component};
 use cluster_tests::addresses_keeping::{
-    ADDRESSES, ALONE, BESIDE, LONG, NETWORK, PREFIX, apply, bare, delete, kubectl, patch, range, ready,
-    reservation, rolled_out, running, subnet, until_claims, workload,
+    ADDRESSES, ALONE, BESIDE, LONG, NETWORK, PREFIX, apply, bare, claims_of, delete, kubectl, patch, range,
+    ready, reservation, rolled_out, running, subnet, until_claims, workload,
 };
 use cluster_tests::interfaces::{Has, agreed, existing_on};
-use cluster_tests::wire::{UPLINKS, plug};
+use cluster_tests::wire::{UPLINKS, answers, plug};
 use cluster_tests::{PATIENCE, agent, event, pods_of, run, size, wait_for, watch};
 use serde_json::{Value, json};
 
@@ -30,6 +30,10 @@ fn main() -> ExitCode {
             ("a_stateful_set_keeps_every_address_over_a_rolling_restart", restarted),
             ("a_stateful_set_keeps_every_address_when_a_node_is_drained", drained),
             ("a_stateful_set_keeps_every_address_when_a_node_is_lost_and_tainted_out_of_service", lost),
+            (
+                "a_stateful_set_waits_while_a_node_without_its_api_server_has_its_addresses_on_the_lan",
+                still_there,
+            ),
             ("a_stateful_set_keeps_every_address_when_pods_of_a_cut_off_node_are_deleted_by_force", cut_off),
         ],
     )
@@ -330,22 +334,25 @@ fn lost(cluster: &mut Cluster) {
     assert_eq!(kept(cluster), before);
 }
 
-fn cut_off(cluster: &mut Cluster) {
+/// Cuts node2 off and deletes its pods of the StatefulSet by force. What the set's pods had before, and the names of those.
+fn deleted_by_force(cluster: &mut Cluster, uplinks: &[(&str, &str)]) -> (Kept, Vec<String>) {
     let before = set(cluster);
     let gone = on_node(cluster, "node2");
     // Its pods run on, and nothing but Llano's agent will be there to end them.
-    let kubelet = Component::Kubelet("node2".to_owned());
-    cluster.kill(&kubelet).unwrap();
-    UPLINKS.into_iter().for_each(|uplink| plug(cluster, "node2", uplink, false));
+    cluster.kill(&kubelet()).unwrap();
+    uplinks.iter().for_each(|uplink| plug(cluster, "node2", *uplink, false));
     node_is(cluster, "Unknown");
     let force = ["delete", "pod", "--force", "--grace-period=0", "--wait=false"].into_iter();
     kubectl(cluster, &force.chain(gone.iter().map(String::as_str)).collect::<Vec<_>>());
-    running(cluster, "kept", of_set(), Some("node2"));
-    let there = existing_on(cluster, "node2", PREFIX);
-    assert_eq!(there.len(), gone.len(), "two have each address, apart from each other: {there:#?}");
+    (before, gone)
+}
 
-    // It learns what has become of them before its pods' cable is back: whoever is there then has its address alone.
-    plug(cluster, "node2", UPLINKS[0], true);
+fn kubelet() -> Component {
+    Component::Kubelet("node2".to_owned())
+}
+
+/// Waits until node2's agent has taken away what it has of the network.
+fn fenced(cluster: &Cluster) {
     let fenced = || Ok(existing_on(cluster, "node2", PREFIX).is_empty().then_some(()));
     Cluster::wait("the interfaces on node2 to go", LONG, fenced).unwrap_or_else(|error| {
         panic!(
@@ -354,12 +361,56 @@ fn cut_off(cluster: &mut Cluster) {
             agent::page(cluster, "node2", "dump")
         )
     });
+}
+
+fn still_there(cluster: &mut Cluster) {
+    let (before, gone) = deleted_by_force(cluster, &UPLINKS[..1]);
+    let kept_by = |name: &String| &before[&format!("default/{name}")];
+    for name in &gone {
+        let (address, mac) = kept_by(name);
+        let said = event(cluster, name, "AddressInUse", LONG);
+        assert!(said.contains(&format!("address {address} is kept for this pod")), "{said}");
+        assert!(said.contains(&format!("by {mac}, the MAC that is kept with it")), "{said}");
+    }
+    // By now each has been tried: it is the old interface's alone, and nobody else is to have it.
+    let addresses: Vec<Ipv4Addr> = gone.iter().map(|name| kept_by(name).0).collect();
+    let answers = answers(cluster, &addresses);
+    assert_eq!(answers.len(), gone.len(), "{answers:?}");
+    for (address, macs) in answers {
+        let (_, mac) = before.values().find(|(kept, _)| *kept == address).unwrap();
+        assert_eq!(macs.iter().map(ToString::to_string).collect::<Vec<_>>(), [mac.clone()], "{address}");
+    }
+    assert_eq!(existing_on(cluster, "node2", PREFIX).len(), gone.len());
+    let pods = pods_of(cluster, "kept").into_iter().filter(|pod| gone.contains(&pod.name));
+    let early: Vec<String> = pods.filter(|pod| pod.ready).map(|pod| pod.name).collect();
+    assert!(early.is_empty(), "{early:?} did not wait");
+    let quarantined = claims_of(cluster, "kept", |spec| spec["hold"]["reason"] == "Quarantine");
+    assert!(quarantined.is_empty(), "{quarantined:#?}");
+
+    plug(cluster, "node2", UPLINKS[0], true);
+    fenced(cluster);
+    running(cluster, "kept", of_set(), Some("node2"));
+    assert_eq!(kept(cluster), before);
+    cluster.start(&kubelet()).unwrap();
+    node_is(cluster, "True");
+    assert_eq!(kept(cluster), before);
+}
+
+fn cut_off(cluster: &mut Cluster) {
+    let (before, gone) = deleted_by_force(cluster, &UPLINKS);
+    running(cluster, "kept", of_set(), Some("node2"));
+    let there = existing_on(cluster, "node2", PREFIX);
+    assert_eq!(there.len(), gone.len(), "two have each address, apart from each other: {there:#?}");
+
+    // It learns what has become of them before its pods' cable is back: whoever is there then has its address alone.
+    plug(cluster, "node2", UPLINKS[0], true);
+    fenced(cluster);
     let said = event(cluster, &gone[0], "AddressLost", PATIENCE);
     assert!(said.contains("net1"), "{said}");
     plug(cluster, "node2", UPLINKS[1], true);
     assert_eq!(kept(cluster), before);
 
-    cluster.start(&kubelet).unwrap();
+    cluster.start(&kubelet()).unwrap();
     node_is(cluster, "True");
     assert_eq!(kept(cluster), before);
     delete(cluster, "statefulset/kept", "kept");
