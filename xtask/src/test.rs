@@ -111,10 +111,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for tier in args.without.iter().filter(|tier| args.tiers.is_empty() || args.tiers.contains(tier)) {
         lines.push(format!("{:<12} LEFT OUT by --without", name(*tier)));
     }
-    if chosen.contains(&Tier::Cluster) && !args.full {
-        lines.push(
-            "cluster's storms, chaos and sets of pods were short ones: --full has the whole sizes".to_owned(),
-        );
+    if !args.full && (chosen.contains(&Tier::Cluster) || chosen.contains(&Tier::Vm)) {
+        let said = "storms, chaos, power cuts and sets of pods were short ones: --full has the whole sizes";
+        lines.push(said.to_owned());
     }
     println!("\n{}", total.reasons.iter().chain(&lines).cloned().collect::<Vec<_>>().join("\n"));
     println!("{} passed, {} failed", total.passed, total.failed);

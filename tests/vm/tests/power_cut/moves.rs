@@ -156,7 +156,7 @@ fn forty_cuts_while_the_address_is_moved_leave_a_host_that_is_reached() -> Resul
     eprintln!(
         "{cuts} cuts, {cut_short} within a command: {old} in the old state, {new} in the new; {lost} writes lost"
     );
-    if cut_short < CUT_SHORT {
+    if cut_short < enough_short {
         bail!("hardly a command was cut short");
     }
     Ok(())
