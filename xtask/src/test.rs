@@ -73,7 +73,8 @@ const TIER_PACKAGES: [(&str, Tier); 4] = [
 ];
 
 /// Test programs that take longest, the longest first.
-const LONG: [&str; 8] = ["keep", "storm", "chaos", "power_cut", "host", "agent", "dhcp", "kill_walk"];
+const LONG: [&str; 8] =
+    ["stateful_set", "keep", "storm", "chaos", "power_cut", "host", "agent", "check_paths"];
 
 /// The program that boots a virtual machine and little else.
 const FIRST_MACHINE: &str = "runner";
