@@ -1,8 +1,6 @@
 //! What the cluster's addresses are, by kubectl.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::Stdio;
 
 use cluster::Cluster;
 use serde_json::{Value, json};
@@ -12,12 +10,7 @@ use serde_json::{Value, json};
 /// # Errors
 /// What it said, when it failed.
 pub fn kubectl(cluster: &Cluster, args: &[&str], input: &str) -> Result<String, String> {
-    let mut command = cluster.kubectl().unwrap();
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A kubectl that has ended without reading has said why.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
+    let output = crate::kubectl(cluster, args, input);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }

@@ -17,6 +17,7 @@ pub mod deploys;
 mod host;
 pub mod interfaces;
 pub mod kept;
+mod kubectl;
 pub mod networks;
 mod pods;
 pub mod process;
@@ -35,6 +36,7 @@ use cluster::{Cluster, ClusterSpec};
 use netns_tests::LeakCheck;
 
 pub use host::{ask_from, links, on, pings};
+pub use kubectl::kubectl;
 pub use pods::{Pod, ask, deployment, exec, pods_of, ready_pods};
 pub use vm_tests::size;
 pub use watch::{event, wait_for, watch};

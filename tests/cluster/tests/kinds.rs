@@ -7,12 +7,11 @@
 #[path = "../../../crates/api/tests/kinds/table.rs"]
 mod table;
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{ExitCode, Output, Stdio};
+use std::process::{ExitCode, Output};
 
 use cluster::{Cluster, ClusterSpec};
-use cluster_tests::{PATIENCE, run};
+use cluster_tests::{PATIENCE, kubectl, run};
 use serde_json::{Value, json};
 use table::{Case, cases};
 
@@ -26,16 +25,6 @@ fn main() -> ExitCode {
             ("kubectl_finds_and_explains_the_kinds", found_and_explained),
         ],
     )
-}
-
-/// kubectl with this on its standard input.
-fn kubectl(cluster: &Cluster, args: &[&str], input: &str) -> Output {
-    let mut command = cluster.kubectl().unwrap();
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A kubectl that has ended without reading has said why.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
 }
 
 fn definitions_are_taken(cluster: &mut Cluster) {

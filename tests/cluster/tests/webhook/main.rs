@@ -6,8 +6,7 @@
 
 mod tables;
 
-use std::io::Write;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 
 use cluster::{Cluster, ClusterSpec, ECHO_IMAGE};
 use cluster_tests::addresses::{active, claims, network, subnet};
@@ -42,12 +41,7 @@ fn apply(cluster: &Cluster, object: &str) {
 
 /// kubectl with this on its standard input: whether it succeeded, and what it said on standard error, warnings too.
 fn kubectl(cluster: &Cluster, args: &[&str], input: &str) -> (bool, String) {
-    let mut command = cluster.kubectl().unwrap();
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A kubectl that has ended without reading has said why.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
+    let output = cluster_tests::kubectl(cluster, args, input);
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
