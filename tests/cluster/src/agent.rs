@@ -10,7 +10,7 @@ use netns_tests::bin_dir;
 use serde_json::{Value, json};
 
 use crate::process::find;
-use crate::{PATIENCE, on};
+use crate::{PATIENCE, on, without_kind};
 
 const PROGRAM: &str = "llano";
 const SOCKET: &str = "/run/llano/agent.sock";
@@ -24,7 +24,8 @@ const ENDING: Duration = Duration::from_secs(30);
 /// # Panics
 /// When one cannot be installed, or does not serve.
 pub fn ensure(cluster: &Cluster) {
-    for manifest in [DEFINITIONS, &without_daemon_set()] {
+    // Here the agents are processes of the nodes, so that a test can have one die and stay dead.
+    for manifest in [DEFINITIONS, &without_kind(DEPLOYMENT, "DaemonSet")] {
         cluster.apply(manifest).unwrap_or_else(|error| panic!("{error}"));
     }
     for node in cluster.spec().nodes() {
@@ -181,9 +182,3 @@ pub fn tail(cluster: &Cluster, node: &str) -> String {
 const DEFINITIONS: &str = include_str!("../../../deploy/network-attachment-definition.yaml");
 /// The agents' account, its rights, the policy, and the DaemonSet, each a document.
 const DEPLOYMENT: &str = include_str!("../../../deploy/llano.yaml");
-
-/// All but the DaemonSet: here the agents are processes of the nodes, so that a test can have one die and stay dead.
-fn without_daemon_set() -> String {
-    let documents = DEPLOYMENT.split("\n---\n").filter(|text| !text.contains("\nkind: DaemonSet\n"));
-    documents.collect::<Vec<_>>().join("\n---\n")
-}

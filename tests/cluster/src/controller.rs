@@ -4,7 +4,7 @@ use cluster::Cluster;
 use serde_json::Value;
 
 use crate::daemon::{self, IMAGE};
-use crate::{PATIENCE, agent, wait_for};
+use crate::{PATIENCE, agent, wait_for, without_kind};
 
 const KINDS: &str = include_str!("../../../deploy/crds.yaml");
 const CONTROLLER: &str = include_str!("../../../deploy/controller.yaml");
@@ -42,8 +42,7 @@ pub fn apply(cluster: &Cluster) {
 /// # Panics
 /// When the API server gives none.
 pub fn credentials(cluster: &Cluster) -> String {
-    let documents = CONTROLLER.split("\n---\n").filter(|text| !text.contains("\nkind: Deployment\n"));
-    cluster.apply(&documents.collect::<Vec<_>>().join("\n---\n")).unwrap_or_else(|error| panic!("{error}"));
+    cluster.apply(&without_kind(CONTROLLER, "Deployment")).unwrap_or_else(|error| panic!("{error}"));
     let token = ["-n", "llano", "create", "token", "llano-controller", "--duration=24h"];
     agent::kubeconfig(&cluster.kubectl_output(token).unwrap_or_else(|error| panic!("{error}")))
 }

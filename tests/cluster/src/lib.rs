@@ -18,6 +18,7 @@ mod host;
 pub mod interfaces;
 pub mod kept;
 mod kubectl;
+mod manifest;
 pub mod networks;
 mod pods;
 pub mod process;
@@ -37,6 +38,7 @@ use netns_tests::LeakCheck;
 
 pub use host::{ask_from, links, on, pings};
 pub use kubectl::kubectl;
+pub use manifest::without_kind;
 pub use pods::{Pod, ask, deployment, exec, pods_of, ready_pods};
 pub use vm_tests::size;
 pub use watch::{event, wait_for, watch};

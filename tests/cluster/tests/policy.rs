@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Output};
 
 use cluster::{Cluster, ClusterSpec};
-use cluster_tests::{PATIENCE, Pod, controller, deployment, pods_of, ready_pods, run};
+use cluster_tests::{PATIENCE, Pod, controller, deployment, pods_of, ready_pods, run, without_kind};
 use serde_json::{Value, json};
 
 const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
@@ -41,16 +41,12 @@ fn manifests_are_taken(cluster: &mut Cluster) {
     create().unwrap();
     let again = create().unwrap_err().to_string();
     assert!(again.contains("AlreadyExists"), "{again}");
-    let text = fs::read_to_string(deploy("llano.yaml")).unwrap();
-    let objects: Vec<&str> =
-        text.split("\n---\n").filter(|object| !object.contains("kind: DaemonSet")).collect();
-    assert_eq!(objects.len(), 11);
-    let text = fs::read_to_string(deploy("controller.yaml")).unwrap();
-    let rights: Vec<&str> =
-        text.split("\n---\n").filter(|object| !object.contains("kind: Deployment")).collect();
+    let objects = without_kind(&fs::read_to_string(deploy("llano.yaml")).unwrap(), "DaemonSet");
+    assert_eq!(objects.matches("\nkind: ").count(), 11);
+    let rights = without_kind(&fs::read_to_string(deploy("controller.yaml")).unwrap(), "Deployment");
     for _ in 0..2 {
-        cluster.apply(&objects.join("\n---\n")).unwrap();
-        cluster.apply(&rights.join("\n---\n")).unwrap();
+        cluster.apply(&objects).unwrap();
+        cluster.apply(&rights).unwrap();
     }
     let said =
         cluster.kubectl_output(["apply", "--dry-run=server", "-f", deploy("llano.yaml").to_str().unwrap()]);
