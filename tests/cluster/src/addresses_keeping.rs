@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use cluster::{Cluster, ECHO_IMAGE};
+use cluster::Cluster;
 use serde_json::{Value, json};
 
 use crate::networks::{DEFAULT_NETWORK, NETWORKS, PARENT};
-use crate::{PATIENCE, Pod, addresses, controller, pods_of, wait_for};
+use crate::pods::template;
+use crate::{PATIENCE, Pod, addresses, controller, pod, pods_of, wait_for};
 
 /// The network. Pods have it beside the primary one as `lan`, and alone as `lan-alone`.
 pub const NETWORK: &str = "lan";
@@ -61,19 +62,10 @@ fn object(kind: &str, name: &str, spec: &Value) -> Value {
 
 /// A Deployment, or a StatefulSet that starts its pods all at once. Without probes: a hundred pods share the machine.
 pub fn workload(kind: &str, name: &str, replicas: usize, annotations: &[(&str, &str)]) -> Value {
-    let annotations: serde_json::Map<String, Value> =
-        annotations.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-    let labels = json!({"app": name});
-    let template = json!({
-        "metadata": {"labels": labels, "annotations": annotations},
-        "spec": {
-            "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": false,
-            "containers": [{"name": "echo", "image": ECHO_IMAGE, "imagePullPolicy": "Never"}],
-        },
-    });
+    let template = without_token(template(name, annotations));
     let mut workload = json!({
         "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template},
     });
     if kind == "StatefulSet" {
         workload["spec"]["podManagementPolicy"] = json!("Parallel");
@@ -86,10 +78,12 @@ pub fn workload(kind: &str, name: &str, replicas: usize, annotations: &[(&str, &
 
 /// A bare pod for whichever node.
 pub fn bare(name: &str, app: &str, annotations: &[(&str, &str)]) -> Value {
-    let mut pod = workload("Deployment", app, 1, annotations)["spec"]["template"].take();
-    pod["apiVersion"] = json!("v1");
-    pod["kind"] = json!("Pod");
-    pod["metadata"]["name"] = json!(name);
+    without_token(pod(name, app, annotations))
+}
+
+/// Nobody reads it: a volume and a token less for each pod.
+fn without_token(mut pod: Value) -> Value {
+    pod["spec"]["automountServiceAccountToken"] = json!(false);
     pod
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use cluster::Cluster;
 use serde_json::{Value, json};
 
-use crate::networks::{NETWORKS, STATUS, pod};
+use crate::networks::{NETWORKS, STATUS, probed};
 use crate::{PATIENCE, wait_for};
 
 /// So many are there at a time: when the oldest is ready, it ends and another begins.
@@ -68,7 +68,7 @@ fn come_and_go(cluster: &Cluster, annotations: &[(&str, &str)], over: &AtomicBoo
             let name = format!("churn-{number}");
             let asked = [(NETWORKS, *network)];
             let asked = if (number / 2).is_multiple_of(2) { &asked[..] } else { &[] };
-            let mut pod: Value = serde_json::from_str(&pod(&name, node, asked)).unwrap();
+            let mut pod = probed(&name, node, asked);
             pod["metadata"]["labels"]["test"] = json!("churn");
             cluster.apply(&pod.to_string()).unwrap();
             alive.push_back(name);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::churn::{Life, under_churn};
 use crate::daemon::{self, Entry, IMAGE, NEXT, cni_directories, differences};
 use crate::kept::{Kept, NODES, back_to, delete, leased, object};
-use crate::networks::{Footprint, NETWORKS, STATUS, interfaces, leases, macvlan_of, pod};
+use crate::networks::{Footprint, NETWORKS, STATUS, interfaces, leases, macvlan_of, pod, with_host_port};
 use crate::{PATIENCE, Test, agent, ask_from, on, verbs, wait_for};
 
 /// All of them, in the best order; none needs another to have run. `with` makes their names those of one test program.
@@ -103,9 +103,7 @@ fn host_programs(cluster: &mut Cluster) {
     let before = Footprint::of(cluster, "node1");
     let rules = |cluster: &Cluster| on(cluster, "node1", &["nft", "list", "ruleset"]).unwrap();
     assert!(!rules(cluster).contains("18080"));
-    let mut asked: Value = serde_json::from_str(&pod("mapped", "node1", &[(NETWORKS, "node1")])).unwrap();
-    asked["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080, "hostPort": 18080}]);
-    cluster.apply(&asked.to_string()).unwrap();
+    cluster.apply(&with_host_port(&pod("mapped", "node1", &[(NETWORKS, "node1")]), 18080)).unwrap();
     wait_for(cluster, &["pod", "mapped"], "condition=Ready", PATIENCE);
     assert!(rules(cluster).contains("18080"), "{}", rules(cluster));
     assert_eq!(ask_from(cluster, "plain", "http://10.60.0.11:18080/")["host"], "mapped");

@@ -39,7 +39,7 @@ use netns_tests::LeakCheck;
 pub use host::{ask_from, links, on, pings};
 pub use kubectl::kubectl;
 pub use manifest::without_kind;
-pub use pods::{Pod, ask, deployment, exec, pods_of, ready_pods};
+pub use pods::{Pod, ask, deployment, exec, pod, pods_of, ready_pods};
 pub use vm_tests::size;
 pub use watch::{event, wait_for, watch};
 

@@ -1,6 +1,6 @@
 //! Networks of macvlan pods, and what pods have on a node.
 
-use cluster::{Cluster, ECHO_IMAGE};
+use cluster::Cluster;
 use serde_json::{Value, json};
 
 use crate::on;
@@ -57,20 +57,16 @@ fn on_parent(namespace: &str, name: &str, role: Option<&str>, probe: bool, ipam:
 
 /// A pod of the test image on that node, with these annotations and an HTTP readiness probe.
 pub fn pod(name: &str, node: &str, annotations: &[(&str, &str)]) -> String {
-    let annotations: serde_json::Map<String, Value> =
-        annotations.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "annotations": annotations, "labels": {"app": name}},
-        "spec": {
-            "nodeName": node, "terminationGracePeriodSeconds": 1,
-            "containers": [{
-                "name": "echo", "image": ECHO_IMAGE, "imagePullPolicy": "Never",
-                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
-            }],
-        },
-    })
-    .to_string()
+    probed(name, node, annotations).to_string()
+}
+
+/// The same, to be changed.
+pub fn probed(name: &str, node: &str, annotations: &[(&str, &str)]) -> Value {
+    let mut pod = crate::pod(name, name, annotations);
+    pod["spec"]["nodeName"] = json!(node);
+    pod["spec"]["containers"][0]["readinessProbe"] =
+        json!({"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1});
+    pod
 }
 
 /// That pod, reached by the node's port as well.
@@ -82,7 +78,7 @@ pub fn with_host_port(pod: &str, port: u16) -> String {
 
 /// A Deployment of so many pods as [`pod`] makes, all on one node. Their probes are rare: hundreds share the machine.
 pub fn replicas(name: &str, node: &str, count: u32, annotations: &[(&str, &str)]) -> String {
-    let mut pod: Value = serde_json::from_str(&pod(name, node, annotations)).unwrap();
+    let mut pod = probed(name, node, annotations);
     pod["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] = json!(5);
     // Nobody reads it: a volume and a token less for each pod, which a kubelet that just started waits for.
     pod["spec"]["automountServiceAccountToken"] = json!(false);

@@ -55,6 +55,28 @@ pub fn deployment(name: &str, replicas: u32) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
 
+/// A pod of the test image in which nothing else is said, for whichever node.
+pub fn pod(name: &str, app: &str, annotations: &[(&str, &str)]) -> Value {
+    let mut pod = template(app, annotations);
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"]["name"] = json!(name);
+    pod
+}
+
+/// The same as a workload's template.
+pub(crate) fn template(app: &str, annotations: &[(&str, &str)]) -> Value {
+    let annotations: serde_json::Map<String, Value> =
+        annotations.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+    json!({
+        "metadata": {"labels": {"app": app}, "annotations": annotations},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "echo", "image": ECHO_IMAGE, "imagePullPolicy": "Never"}],
+        },
+    })
+}
+
 /// The pods with the label `app=name`, sorted by name.
 pub fn pods_of(cluster: &Cluster, app: &str) -> Vec<Pod> {
     let text = cluster.kubectl_output(["get", "pods", "-l", &format!("app={app}"), "-o", "json"]).unwrap();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use cluster::Cluster;
 use serde_json::{Value, json};
 
-use crate::networks::{PARENT, pod};
+use crate::networks::{PARENT, probed};
 use crate::on;
 
 /// Where the distribution has the reference plugins.
@@ -50,7 +50,7 @@ impl Times {
 /// # Panics
 /// When the API server does not take it.
 pub fn unstarted_pod(cluster: &Cluster, name: &str, node: &str, annotations: &[(&str, &str)]) -> String {
-    let mut object: Value = serde_json::from_str(&pod(name, node, annotations)).unwrap();
+    let mut object = probed(name, node, annotations);
     // The node is not ready without its kubelet.
     object["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     cluster.apply(&object.to_string()).unwrap();

@@ -4,12 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::ExitCode;
 
 use cluster::{Cluster, ClusterSpec, ECHO_IMAGE};
 use cluster_tests::addresses::{active, address_of, claims, held, kubectl, network, objects, subnet};
-use cluster_tests::{PATIENCE, controller, on, run, wait_for, watch};
+use cluster_tests::addresses_keeping::ADDRESSES;
+use cluster_tests::networks::{DEFAULT_NETWORK, NETWORKS};
+use cluster_tests::{PATIENCE, controller, on, pod, run, wait_for, watch};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -123,7 +126,7 @@ fn wait_for_definition(cluster: &Cluster, namespace: &str, name: &str) {
 
 /// Seed 003: the same subnet, two namespaces: no address twice, and they connect.
 fn one_subnet(cluster: &mut Cluster) {
-    let asker = one_pod("asker", "bank", "node1", &json!({"k8s.v1.cni.cncf.io/networks": "lan"}));
+    let asker = one_pod("asker", "bank", "node1", &[(NETWORKS, "lan")]);
     apply(cluster, &asker);
     wait_for(cluster, &["-n", "bank", "pod/asker"], "condition=Ready", PATIENCE);
     let own = address_of(cluster, "bank/asker", "net1", false);
@@ -139,14 +142,11 @@ fn one_subnet(cluster: &mut Cluster) {
 }
 
 /// A pod of the test image on a node.
-fn one_pod(name: &str, namespace: &str, node: &str, annotations: &Value) -> String {
-    let containers = json!([{"name": "echo", "image": ECHO_IMAGE, "imagePullPolicy": "Never"}]);
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "annotations": annotations, "labels": {"app": name}},
-        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 1, "containers": containers},
-    })
-    .to_string()
+fn one_pod(name: &str, namespace: &str, node: &str, annotations: &[(&str, &str)]) -> String {
+    let mut pod = pod(name, name, annotations);
+    pod["metadata"]["namespace"] = json!(namespace);
+    pod["spec"]["nodeName"] = json!(node);
+    pod.to_string()
 }
 
 /// The message of an event of that reason on a pod.
@@ -200,7 +200,7 @@ fn team(cluster: &mut Cluster) {
         "thief",
         "shop",
         "node2",
-        &json!({"k8s.v1.cni.cncf.io/networks": "lan", "llano.dev/addresses": r#"{"ips": ["10.20.0.70-10.20.0.73"]}"#}),
+        &[(NETWORKS, "lan"), (ADDRESSES, r#"{"ips": ["10.20.0.70-10.20.0.73"]}"#)],
     );
     apply(cluster, &thief);
     let said = told(cluster, "shop", "thief", "WaitingForAddress");
@@ -259,8 +259,9 @@ fn two_vlans(cluster: &mut Cluster) {
         apply(cluster, &subnet(namespace, namespace, &format!("10.6{lan}.0.0/24"), &gateway(lan)));
         wait_for_definition(cluster, namespace, namespace);
         for node in ["node1", "node2"] {
-            let first = json!({"v1.multus-cni.io/default-network": format!("{namespace}/{namespace}")});
-            apply(cluster, &one_pod(&format!("{namespace}-{node}"), namespace, node, &first));
+            let first = format!("{namespace}/{namespace}");
+            let pod = one_pod(&format!("{namespace}-{node}"), namespace, node, &[(DEFAULT_NETWORK, &first)]);
+            apply(cluster, &pod);
         }
     }
     let mut addresses = Vec::new();
@@ -297,9 +298,7 @@ fn two_vlans(cluster: &mut Cluster) {
 /// What a namespace's pods may have is enforced by the API server, and at ADD while nobody answers the webhook.
 fn isolation(cluster: &mut Cluster) {
     let thief = |name: &str, asked: &str| {
-        let annotations =
-            json!({"v1.multus-cni.io/default-network": "red/red", "llano.dev/addresses": asked});
-        one_pod(name, "red", "node1", &annotations)
+        one_pod(name, "red", "node1", &[(DEFAULT_NETWORK, "red/red"), (ADDRESSES, asked)])
     };
     let cases =
         [("names", r#"{"subnet": "blue"}"#, "blue"), ("takes", r#"{"ips": ["10.61.0.110"]}"#, "10.61.0.110")];
@@ -333,32 +332,31 @@ fn isolation(cluster: &mut Cluster) {
 
 /// Seed 000's pools, and what Spiderpool's and Rancher's users have on their workloads.
 fn others_annotations(cluster: &mut Cluster) {
-    for (name, annotations, allowed) in [
-        ("pool", json!({"ipam.spidernet.io/ippool": r#"{"ipv4": ["lan-fixed"]}"#}), 50..=89),
-        (
-            "pools",
-            json!({"ipam.spidernet.io/ippools": r#"[{"interface": "net1", "ipv4": ["lan"]}]"#}),
-            100..=199,
-        ),
+    type Case = (&'static str, &'static [(&'static str, &'static str)], RangeInclusive<u8>);
+    let cases: [Case; 4] = [
+        ("pool", &[("ipam.spidernet.io/ippool", r#"{"ipv4": ["lan-fixed"]}"#)], 50..=89),
+        ("pools", &[("ipam.spidernet.io/ippools", r#"[{"interface": "net1", "ipv4": ["lan"]}]"#)], 100..=199),
         (
             "pandaria",
-            json!({
-                "macvlan.pandaria.cattle.io/ip": "10.20.0.80-10.20.0.81", "macvlan.pandaria.cattle.io/mac": "auto",
-                "macvlan.pandaria.cattle.io/subnet": "lan-fixed",
-            }),
+            &[
+                ("macvlan.pandaria.cattle.io/ip", "10.20.0.80-10.20.0.81"),
+                ("macvlan.pandaria.cattle.io/mac", "auto"),
+                ("macvlan.pandaria.cattle.io/subnet", "lan-fixed"),
+            ],
             80..=81,
         ),
         (
             "flat",
-            json!({
-                "flatnetwork.pandaria.io/ip": "10.20.0.85", "flatnetwork.pandaria.io/mac": "02:00:5e:10:00:85",
-                "flatnetwork.pandaria.io/subnet": "lan-fixed",
-            }),
+            &[
+                ("flatnetwork.pandaria.io/ip", "10.20.0.85"),
+                ("flatnetwork.pandaria.io/mac", "02:00:5e:10:00:85"),
+                ("flatnetwork.pandaria.io/subnet", "lan-fixed"),
+            ],
             85..=85,
         ),
-    ] {
-        let mut all = annotations;
-        all["k8s.v1.cni.cncf.io/networks"] = json!("lan");
+    ];
+    for (name, annotations, allowed) in cases {
+        let all = [&[(NETWORKS, "lan")][..], annotations].concat();
         apply(cluster, &one_pod(name, "shop", "node2", &all));
         wait_for(cluster, &["-n", "shop", &format!("pod/{name}")], "condition=Ready", PATIENCE);
         let claim = address_of(cluster, &format!("shop/{name}"), "net1", false);
@@ -374,7 +372,7 @@ fn others_annotations(cluster: &mut Cluster) {
 /// Two addresses, three pods: the third waits, with numbers, and has one when another ends.
 fn full(cluster: &mut Cluster) {
     apply(cluster, &subnet("tiny", "lan", "10.20.0.0/24", &json!({"ranges": ["10.20.0.210-10.20.0.211"]})));
-    let asked = json!({"k8s.v1.cni.cncf.io/networks": "lan", "llano.dev/addresses": r#"{"subnet": "tiny"}"#});
+    let asked = [(NETWORKS, "lan"), (ADDRESSES, r#"{"subnet": "tiny"}"#)];
     for (name, node) in [("first", "node1"), ("second", "node2")] {
         apply(cluster, &one_pod(name, "shop", node, &asked));
         wait_for(cluster, &["-n", "shop", &format!("pod/{name}")], "condition=Ready", PATIENCE);

@@ -13,7 +13,7 @@ use cases::{ALONE, CASES, PRIMARY, more, old};
 
 use cluster::{Cluster, ClusterSpec};
 use cluster_tests::networks::{
-    DEFAULT_NETWORK, Footprint, NETWORKS, STATUS, definition, pod, with_host_port,
+    DEFAULT_NETWORK, Footprint, NETWORKS, STATUS, definition, pod, probed, with_host_port,
 };
 use cluster_tests::{PATIENCE, agent, ask_from, event, exec, run, wait_for, watch};
 use inside::Inside;
@@ -131,10 +131,7 @@ fn status(cluster: &Cluster, pod: &str) -> String {
 
 fn asked(cluster: &mut Cluster) {
     let before = ready(cluster);
-    let pods: Vec<Value> = CASES
-        .iter()
-        .map(|case| serde_json::from_str(&pod(case.pod, "node1", case.annotations)).unwrap())
-        .collect();
+    let pods: Vec<Value> = CASES.iter().map(|case| probed(case.pod, "node1", case.annotations)).collect();
     cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": pods}).to_string()).unwrap();
     let names: Vec<&str> = CASES.iter().map(|case| case.pod).collect();
     wait_for(cluster, &[&["pod"], &names[..]].concat(), "condition=Ready", PATIENCE);

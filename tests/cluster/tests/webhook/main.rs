@@ -8,7 +8,7 @@ mod tables;
 
 use std::process::ExitCode;
 
-use cluster::{Cluster, ClusterSpec, ECHO_IMAGE};
+use cluster::{Cluster, ClusterSpec};
 use cluster_tests::addresses::{active, claims, network, subnet};
 use cluster_tests::networks::definition;
 use cluster_tests::{PATIENCE, controller, daemon, on, run, wait_for};
@@ -94,17 +94,9 @@ fn reservation(namespace: &str, name: &str, spec: &Value) -> String {
 
 /// A pod with these annotations, and the label `app` of its name.
 fn pod(namespace: &str, name: &str, annotations: &[(&str, &str)]) -> String {
-    let annotations: serde_json::Map<String, Value> =
-        annotations.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"namespace": namespace, "name": name, "annotations": annotations, "labels": {"app": name}},
-        "spec": {
-            "terminationGracePeriodSeconds": 1,
-            "containers": [{"name": "echo", "image": ECHO_IMAGE, "imagePullPolicy": "Never"}],
-        },
-    })
-    .to_string()
+    let mut pod = cluster_tests::pod(name, name, annotations);
+    pod["metadata"]["namespace"] = json!(namespace);
+    pod.to_string()
 }
 
 /// Makes the pod and waits until it runs.
