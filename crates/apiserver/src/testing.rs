@@ -17,13 +17,33 @@ pub use objects::{Objects, Place};
 /// How long a test waits for what must come: no machine needs so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// `GET /api/v1/pods?…`.
+    pub line: String,
+    /// The header `Authorization`.
+    pub authorization: String,
+    /// The object; null when there is none.
+    pub body: Value,
+}
+
 /// What the server has and what was asked of it.
 #[derive(Debug, Default)]
 pub struct State {
     /// All objects, and their history.
     pub objects: Objects,
-    /// The requests as they came: `GET /api/v1/pods?…`.
-    pub seen: Vec<String>,
+    /// The requests as they came.
+    pub seen: Vec<Seen>,
+    /// Watches say nothing.
+    pub silent: bool,
+    /// If there is one, only it is let in.
+    pub token: Option<String>,
+    /// How many connections there were.
+    pub connections: usize,
+    /// PATCHes are answered once so many have come.
+    pub hold: usize,
+    patches: usize,
     /// Answers given instead, to the first request whose line begins so.
     faults: VecDeque<(String, u16)>,
     /// Watches of another epoch end.
@@ -48,11 +68,17 @@ impl Server {
         let each = server.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                each.state().connections += 1;
                 let server = each.clone();
                 std::thread::spawn(move || server.serve(&stream));
             }
         });
         Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Writes a kubeconfig for it into a directory.
@@ -63,7 +89,7 @@ impl Server {
         let file = dir.join(format!("kubeconfig-{}", self.port));
         let text = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": format!("http://127.0.0.1:{}", self.port)}}],
+            "clusters": [{"name": "c", "cluster": {"server": self.url()}}],
             "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         });
@@ -124,6 +150,16 @@ impl Server {
         self.shared.1.notify_all();
     }
 
+    /// Every version so far is too old to be watched from.
+    pub fn forget(&self) {
+        self.state().objects.forget();
+    }
+
+    /// The requests that begin so.
+    pub fn seen(&self, begin: &str) -> Vec<Seen> {
+        self.state().seen.iter().filter(|seen| seen.line.starts_with(begin)).cloned().collect()
+    }
+
     /// One connection, request after request.
     fn serve(&self, stream: &TcpStream) -> Option<()> {
         let mut reader = BufReader::new(stream);
@@ -132,39 +168,50 @@ impl Server {
             if reader.read_line(&mut line).unwrap_or(0) == 0 {
                 return None;
             }
-            let mut length = 0;
+            let (mut length, mut authorization) = (0, String::new());
             loop {
                 let mut header = String::new();
                 reader.read_line(&mut header).ok()?;
                 let Some((key, value)) = header.trim().split_once(": ") else { break };
-                if key.eq_ignore_ascii_case("content-length") {
-                    length = value.parse().ok()?;
+                match key.to_ascii_lowercase().as_str() {
+                    "content-length" => length = value.parse().ok()?,
+                    "authorization" => authorization = value.to_owned(),
+                    _ => {}
                 }
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body).ok()?;
             let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            self.answer(&line, &body, stream)?;
+            self.answer(&Seen { line, authorization, body }, stream)?;
         }
     }
 
     /// `None` when the connection is to end.
-    fn answer(&self, line: &str, body: &Value, mut stream: &TcpStream) -> Option<()> {
-        let (method, target) = line.split_once(' ')?;
+    fn answer(&self, seen: &Seen, mut stream: &TcpStream) -> Option<()> {
+        let (method, target) = seen.line.split_once(' ')?;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let place = Place::parse(path)?;
         let (code, reply) = {
             let mut state = self.state();
-            state.seen.push(line.to_owned());
-            let fault = state.faults.iter().position(|(begin, _)| line.starts_with(begin));
+            state.seen.push(seen.clone());
+            self.shared.1.notify_all();
+            if method == "PATCH" {
+                state.patches += 1;
+                while state.patches < state.hold {
+                    state = self.shared.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+            let fault = state.faults.iter().position(|(begin, _)| seen.line.starts_with(begin));
+            let lets_in = |token: &String| seen.authorization == format!("Bearer {token}");
             match fault.and_then(|at| state.faults.remove(at)) {
-                Some((_, code)) => objects::refusal(code, ""),
+                Some((_, code)) => objects::status(code, "", &format!("told to say {code}")),
+                None if !state.token.as_ref().is_none_or(lets_in) => objects::refusal(401, ""),
                 None if query.contains("watch=") => {
                     drop(state);
                     return self.watch(&place, query, stream);
                 }
-                None => state.objects.answer(method, &place, query, body),
+                None => state.objects.answer(method, &place, query, &seen.body),
             }
         };
         self.shared.1.notify_all();
@@ -182,10 +229,18 @@ impl Server {
         let epoch = state.epoch;
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head).ok()?;
+        let mut send = |event: &Value| {
+            let text = format!("{event}\n");
+            stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).ok()
+        };
         while state.epoch == epoch {
-            for (at, event) in state.objects.since(place, from) {
-                let text = format!("{event}\n");
-                stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).ok()?;
+            if state.objects.is_forgotten(from) {
+                send(&json!({"type": "ERROR", "object": objects::refusal(410, "").1}))?;
+                break;
+            }
+            let news = if state.silent { Vec::new() } else { state.objects.since(place, from) };
+            for (at, event) in news {
+                send(&event)?;
                 from = at;
             }
             state = self.shared.1.wait(state).unwrap_or_else(PoisonError::into_inner);

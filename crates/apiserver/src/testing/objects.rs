@@ -56,6 +56,10 @@ pub struct Objects {
     all: BTreeMap<(String, String), Value>,
     version: u64,
     history: Vec<Change>,
+    /// What happened before this version is forgotten.
+    oldest: u64,
+    /// Kinds that nobody has defined, as paths name them: `macvlanips`.
+    pub absent: Vec<&'static str>,
 }
 
 /// An HTTP code and the object that goes with it.
@@ -105,7 +109,20 @@ impl Objects {
         news.map(|(at, _, event)| (*at, event.clone())).collect()
     }
 
+    pub(super) fn forget(&mut self) {
+        self.version += 1;
+        self.oldest = self.version;
+        self.history.clear();
+    }
+
+    pub(super) fn is_forgotten(&self, version: u64) -> bool {
+        version < self.oldest
+    }
+
     pub(super) fn answer(&mut self, method: &str, place: &Place, query: &str, body: &Value) -> Answer {
+        if self.absent.contains(&&*place.resource) {
+            return refusal(404, "");
+        }
         let existing = self.all.get(&place.key()).cloned();
         match (method, &place.name, existing) {
             ("GET", None, _) => (200, self.page(place, query)),
@@ -126,10 +143,16 @@ impl Objects {
                 if !is_at(&object, &body["metadata"]["resourceVersion"]) {
                     return refusal(409, name);
                 }
+                let uid = &body["metadata"]["uid"];
+                if !uid.is_null() && object["metadata"]["uid"] != *uid {
+                    return refusal(422, name);
+                }
                 let mut after = object.clone();
-                // A status is changed by its own path, and nothing else there.
+                let by_status = place.subresource.as_deref() == Some("status");
+                // A status is changed by its own path, and nothing else there but a pod's metadata.
                 for (key, value) in body.as_object().into_iter().flatten() {
-                    if (key == "status") == (place.subresource.as_deref() == Some("status")) {
+                    let is_pods = by_status && key == "metadata" && place.resource == "pods";
+                    if (key == "status") == by_status || is_pods {
                         merge(&mut after[key], value);
                     }
                 }
@@ -216,13 +239,23 @@ pub(super) fn parameter<'a>(query: &'a str, key: &str) -> &'a str {
 }
 
 pub(super) fn refusal(code: u16, name: &str) -> Answer {
-    let reason = match code {
+    status(code, name, &format!("{name:?}: {}", reason(code)))
+}
+
+pub(super) fn status(code: u16, name: &str, message: &str) -> Answer {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+        "reason": reason(code), "message": message, "details": {"name": name}});
+    (code, status)
+}
+
+fn reason(code: u16) -> &'static str {
+    match code {
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",
-        _ => "Other",
-    };
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
-        "message": format!("{name:?}: {reason}"), "details": {"name": name}});
-    (code, status)
+        410 => "Expired",
+        422 => "Invalid",
+        _ => "InternalError",
+    }
 }

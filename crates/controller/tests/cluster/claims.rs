@@ -55,11 +55,11 @@ fn nothing_is_given_up_by_guess() {
     let state = server.state();
     assert!(is_there(&state, 4), "before all lists were read it looked as if there were no pods");
     assert_eq!(asked(&state, &format!("GET {PODS}/gone")), 2, "an error is no answer");
-    let delete = state.seen.iter().position(|line| line.starts_with("DELETE")).unwrap();
+    let delete = state.seen.iter().position(|seen| seen.line.starts_with("DELETE")).unwrap();
     let lists = state
         .seen
         .iter()
-        .position(|line| line.starts_with("GET /api/v1/pods?") && line.contains("watch="))
+        .position(|seen| seen.line.starts_with("GET /api/v1/pods?") && seen.line.contains("watch="))
         .unwrap();
     assert!(lists < delete, "{:#?}", state.seen);
 }

@@ -112,5 +112,5 @@ fn reason<'a>(state: &'a State, path: &str) -> &'a str {
 }
 
 fn asked(state: &State, begin: &str) -> usize {
-    state.seen.iter().filter(|line| line.starts_with(begin)).count()
+    state.seen.iter().filter(|seen| seen.line.starts_with(begin)).count()
 }

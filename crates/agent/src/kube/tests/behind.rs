@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::server::{DEFINITIONS, PODS, Server};
-use super::{connect, key, pod, soon};
+use apiserver::testing::Server;
+
+use super::{DEFINITIONS, PODS, connect, key, pod, soon};
 use crate::{Cluster, Error, Found};
 
 #[test]
 fn a_pod_that_the_watch_does_not_have_is_asked_for_once() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |options| options.lag = Duration::ZERO);
     client.listed();
     server.state().silent = true;
@@ -27,7 +28,7 @@ fn a_pod_that_the_watch_does_not_have_is_asked_for_once() {
 
 #[test]
 fn a_definition_that_the_watch_does_not_have_is_asked_for() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |_| {});
     client.listed();
     server.state().silent = true;
@@ -44,7 +45,7 @@ fn a_definition_that_the_watch_does_not_have_is_asked_for() {
 
 #[test]
 fn an_api_server_that_is_away_is_told_by_the_deadline() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |options| options.lag = Duration::ZERO);
     client.listed();
     server.state().silent = true;
@@ -60,7 +61,7 @@ fn an_api_server_that_is_away_is_told_by_the_deadline() {
 
 #[test]
 fn a_refusal_is_not_waited_out() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |options| options.lag = Duration::ZERO);
     client.listed();
     server.fault("GET /api/v1/namespaces/", 403);
@@ -71,7 +72,7 @@ fn a_refusal_is_not_waited_out() {
 
 #[test]
 fn a_static_pod_is_known_by_the_uid_of_its_file() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let hash = "0123456789abcdef0123456789abcdef";
     let mirror = json!({"kubernetes.io/config.mirror": hash, "kubernetes.io/config.hash": hash});
     server.put(PODS, pod("etcd-node1", "11111111-2222-3333-4444-555555555555", &mirror));
@@ -87,7 +88,7 @@ fn a_static_pod_is_known_by_the_uid_of_its_file() {
 
 #[test]
 fn a_static_pod_without_mirror_is_waited_for() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |options| options.lag = Duration::ZERO);
     client.listed();
     let hash = "0123456789abcdef0123456789abcdef";

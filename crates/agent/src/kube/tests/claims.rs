@@ -3,8 +3,9 @@
 use api::IfName;
 use serde_json::json;
 
-use super::server::{CLAIMS, NAMESPACES, NETWORKS, NODES, SUBNETS, Server};
-use super::{Change, Client, connect, key, soon};
+use apiserver::testing::Server;
+
+use super::{CLAIMS, Change, Client, NAMESPACES, NETWORKS, NODES, SUBNETS, connect, key, soon};
 use crate::claims::{Ask, ClaimError, Claimed, Claims, Gone};
 use crate::{Addressing, Cluster, PodView};
 
@@ -14,7 +15,7 @@ const DELETE: &str = "DELETE /apis/llano.dev/v1alpha1/macvlanips/";
 
 /// Network `lan` with these addresses.
 fn server(ranges: &str) -> Server {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(NAMESPACES, json!({"metadata": {"name": "shop", "labels": {"team": "a"}}}));
     server.put(NODES, json!({"metadata": {"name": "node1", "labels": {"rack": "1"}}}));
     let spec = json!({"network": "lan", "cidr": "10.0.0.0/24", "ranges": [ranges], "default": true,
@@ -79,7 +80,7 @@ fn an_address_is_one_create_and_its_end_one_delete() {
     let server = server("10.0.0.5");
     let client = claiming(&server);
     let claimed = client.claim("web").unwrap();
-    let object = server.state().objects[&(CLAIMS, "/lan.10.0.0.5".to_owned())].clone();
+    let object = server.state().objects.get(&format!("{CLAIMS}/lan.10.0.0.5")).unwrap().clone();
     assert_eq!(object["spec"]["mac"], claimed.mac.unwrap().to_string());
     assert_eq!(
         object["spec"]["owner"],
@@ -88,7 +89,7 @@ fn an_address_is_one_create_and_its_end_one_delete() {
     );
     assert_eq!(object["metadata"]["labels"], json!({"llano.dev/network": "lan", "llano.dev/subnet": "lan4"}));
     client.release("web");
-    assert!(!server.state().objects.contains_key(&(CLAIMS, "/lan.10.0.0.5".to_owned())));
+    assert!(server.state().objects.get(&format!("{CLAIMS}/lan.10.0.0.5")).is_none());
     assert_eq!([POST, GET, DELETE].map(|line| server.seen(line).len()), [1, 0, 1]);
     let sent = server.seen(DELETE)[0].clone();
     assert_eq!(sent.body["preconditions"], json!({"resourceVersion": object["metadata"]["resourceVersion"]}));
@@ -126,7 +127,7 @@ fn what_another_node_has_is_seen_or_found_out() {
     client.release("web");
     // Whether the watch is behind or not.
     server.put(CLAIMS, other("10.0.0.6"));
-    server.delete(CLAIMS, "/lan.10.0.0.5");
+    server.delete(&format!("{CLAIMS}/lan.10.0.0.5"));
     let end = soon();
     let got = loop {
         match client.claim("web") {
@@ -145,15 +146,15 @@ fn a_claim_that_somebody_else_changes_is_told_and_only_that() {
     let owned = client.claims().owned().unwrap();
     assert_eq!((owned.len(), owned[0].address), (1, claimed.addresses[0].address));
     assert_eq!(client.claims().has(&owned[0]), Some(true));
-    server.delete(CLAIMS, &format!("/lan.{}", owned[0].address));
+    server.delete(&format!("{CLAIMS}/lan.{}", owned[0].address));
     client.until_claims();
     assert_eq!((client.claims().has(&owned[0]), client.claims().owned()), (Some(false), Some(Vec::new())));
 }
 
 #[test]
 fn a_cluster_without_subnets_has_one_watch_more() {
-    let server = Server::start();
-    server.state().absent.push(SUBNETS);
+    let server = Server::start().unwrap();
+    server.state().objects.absent.push("macvlansubnets");
     let client = connect(&server, |options| options.claims = true);
     server.wait("subnets were asked for", |state| {
         state.seen.iter().filter(|seen| seen.line.contains("/macvlansubnets")).count() > 1
@@ -179,7 +180,7 @@ fn a_network_is_what_its_object_and_the_nodes_labels_say() {
     let on = client.claims().on_node("lan", soon()).unwrap().unwrap();
     assert_eq!((on.parent.as_str(), on.network.vlan), ("eth1", Some(10)));
     assert_eq!(client.claims().vlans().unwrap(), [("eth1".to_owned(), 10)].into());
-    server.delete(NETWORKS, "/lan");
+    server.delete(&format!("{NETWORKS}/lan"));
     while client.claims().vlans() != Some(std::collections::BTreeSet::new()) {
         while client.change() != Change::Lans {}
     }

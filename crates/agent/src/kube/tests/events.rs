@@ -2,7 +2,8 @@
 
 use api::Event;
 
-use super::server::Server;
+use apiserver::testing::{Server, State};
+
 use super::{connect, key};
 use crate::Cluster;
 
@@ -12,7 +13,7 @@ fn event(message: &str) -> Event {
 
 #[test]
 fn an_event_says_what_kubectl_shows() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |_| {});
     client.cluster.event(&key("web", "u-1"), event("cannot find it"));
     server.wait("an event", |state| state.seen.iter().any(|seen| seen.line.starts_with("POST ")));
@@ -30,12 +31,10 @@ fn an_event_says_what_kubectl_shows() {
 
 #[test]
 fn the_same_again_is_counted_on_the_first() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |_| {});
     let posts = |count: usize| {
-        move |state: &super::server::State| {
-            state.seen.iter().filter(|seen| seen.line.contains("/events")).count() == count
-        }
+        move |state: &State| state.seen.iter().filter(|seen| seen.line.contains("/events")).count() == count
     };
     client.cluster.event(&key("web", "u-1"), event("cannot find it"));
     server.wait("the first", posts(1));
@@ -61,7 +60,7 @@ fn the_same_again_is_counted_on_the_first() {
 
 #[test]
 fn an_event_waits_for_an_api_server_that_is_away_and_ends_with_its_namespace() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     for code in [500, 503, 429, 401] {
         server.fault("POST ", code);
     }

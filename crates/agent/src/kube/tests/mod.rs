@@ -4,7 +4,6 @@ mod behind;
 mod claims;
 mod events;
 mod queue;
-mod server;
 mod watches;
 mod writes;
 
@@ -15,11 +14,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use apiserver::testing::Server;
 use apiserver::{Access, Backoff};
 
 use super::{ApiServer, Change, ClusterHealth, EventLimits, Options};
 use crate::{Driver, PodKey};
-use server::Server;
+
+const PODS: &str = "/api/v1/namespaces/shop/pods";
+const DEFINITIONS: &str = "/apis/k8s.cni.cncf.io/v1/namespaces/shop/network-attachment-definitions";
+const NAMESPACES: &str = "/api/v1/namespaces";
+const NODES: &str = "/api/v1/nodes";
+const NETWORKS: &str = "/apis/llano.dev/v1alpha1/macvlannetworks";
+const SUBNETS: &str = "/apis/llano.dev/v1alpha1/macvlansubnets";
+const CLAIMS: &str = "/apis/llano.dev/v1alpha1/macvlanips";
 
 /// A client of a small API server.
 struct Client {
@@ -34,7 +41,7 @@ fn options(server: &Server, dir: &TempDir) -> Options {
     let kubeconfig = dir.path().join("kubeconfig");
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": format!("http://127.0.0.1:{}", server.port)}}],
+        "clusters": [{"name": "c", "cluster": {"server": server.url()}}],
         "users": [{"name": "u", "user": {"tokenFile": token}}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
     });

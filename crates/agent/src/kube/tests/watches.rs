@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::server::{DEFINITIONS, PODS, Server};
-use super::{connect, key, pod, soon};
+use apiserver::testing::Server;
+
+use super::{DEFINITIONS, PODS, connect, key, pod, soon};
 use crate::kube::Change;
 use crate::{Cluster, Found};
 
@@ -13,16 +14,20 @@ fn networks(text: &str) -> serde_json::Value {
 
 #[test]
 fn a_list_comes_in_pages_and_only_this_nodes_pods_are_kept() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     for number in 0..250 {
         server.put(PODS, pod(&format!("p{number}"), &format!("u-{number}"), &json!({})));
     }
-    let mut elsewhere = pod("elsewhere", "u-e", &json!({}));
-    elsewhere["spec"]["nodeName"] = json!("node2");
-    server.put(PODS, elsewhere);
     let client = connect(&server, |_| {});
     client.listed();
     assert_eq!(client.cluster.pods().unwrap().len(), 250);
+    // A selector that is not honoured, as this server's watch does.
+    let mut elsewhere = pod("elsewhere", "u-e", &json!({}));
+    elsewhere["spec"]["nodeName"] = json!("node2");
+    server.put(PODS, elsewhere);
+    server.put(PODS, pod("last", "u-l", &json!({})));
+    client.cluster.pod(&key("last", "u-l"), soon()).unwrap();
+    assert_eq!(client.cluster.pods().unwrap().len(), 251);
     let lists: Vec<String> = server.seen("GET /api/v1/pods?").into_iter().map(|seen| seen.line).collect();
     let lists: Vec<&String> = lists.iter().filter(|line| !line.contains("watch=")).collect();
     assert_eq!(lists.len(), 3, "{lists:?}");
@@ -35,7 +40,7 @@ fn a_list_comes_in_pages_and_only_this_nodes_pods_are_kept() {
 
 #[test]
 fn a_pod_that_comes_is_found_without_asking() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let client = connect(&server, |_| {});
     client.listed();
     std::thread::scope(|scope| {
@@ -50,7 +55,7 @@ fn a_pod_that_comes_is_found_without_asking() {
 
 #[test]
 fn changes_are_told_once() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(PODS, pod("web", "u-1", &networks("lan")));
     let client = connect(&server, |_| {});
     client.listed();
@@ -60,7 +65,7 @@ fn changes_are_told_once() {
     server.put(PODS, other);
     server.put(PODS, pod("web", "u-1", &networks("lan, wan")));
     server.put(PODS, pod("web", "u-2", &networks("lan")));
-    server.delete(PODS, "shop/web");
+    server.delete(&format!("{PODS}/web"));
     let Change::Networks(view) = client.change() else { panic!("no change of networks") };
     assert_eq!((view.networks.as_deref(), view.key.uid.as_str()), (Some("lan, wan"), "u-1"));
     assert_eq!(client.change(), Change::Gone(key("web", "u-1")));
@@ -70,7 +75,7 @@ fn changes_are_told_once() {
 
 #[test]
 fn a_version_that_is_too_old_means_a_new_list() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     for name in ["stays", "goes", "changes"] {
         server.put(PODS, pod(name, &format!("u-{name}"), &networks("lan")));
     }
@@ -81,7 +86,7 @@ fn a_version_that_is_too_old_means_a_new_list() {
     });
     // All of it happens while nobody looks, and is forgotten.
     server.state().silent = true;
-    server.delete(PODS, "shop/goes");
+    server.delete(&format!("{PODS}/goes"));
     server.put(PODS, pod("changes", "u-changes", &networks("wan")));
     server.forget();
     server.state().silent = false;
@@ -96,7 +101,7 @@ fn a_version_that_is_too_old_means_a_new_list() {
 
 #[test]
 fn a_watch_that_ends_goes_on_where_it_was() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(PODS, pod("web", "u-1", &networks("lan")));
     let client = connect(&server, |_| {});
     client.listed();
@@ -111,7 +116,7 @@ fn a_watch_that_ends_goes_on_where_it_was() {
 
 #[test]
 fn an_api_server_that_fails_is_asked_again() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(PODS, pod("web", "u-1", &networks("lan")));
     for code in [500, 503, 401, 429] {
         server.fault("GET /api/v1/pods?", code);
@@ -123,8 +128,8 @@ fn an_api_server_that_fails_is_asked_again() {
 
 #[test]
 fn without_their_kind_there_are_no_definitions() {
-    let server = Server::start();
-    server.state().absent.push(DEFINITIONS);
+    let server = Server::start().unwrap();
+    server.state().objects.absent.push("network-attachment-definitions");
     let client = connect(&server, |_| {});
     client.listed();
     let network = api::NetworkRef::new("shop", "lan").unwrap();
@@ -134,7 +139,7 @@ fn without_their_kind_there_are_no_definitions() {
 
 #[test]
 fn an_odd_definition_stands_in_no_others_way() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let metadata = |name: &str| json!({"namespace": "shop", "name": name, "uid": "u"});
     let config = r#"{"cniVersion":"1.0.0","type":"macvlan","master":"eth0"}"#;
     server.put(DEFINITIONS, json!({"metadata": metadata("a-number"), "spec": {"config": 7}}));
@@ -160,7 +165,7 @@ fn an_odd_definition_stands_in_no_others_way() {
 
 #[test]
 fn an_annotation_without_end_is_cut_and_then_refused() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     let endless = "ä".repeat(api::LONGEST_ANNOTATION);
     server.put(PODS, pod("web", "u-1", &networks(&endless)));
     let client = connect(&server, |_| {});

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::server::{PODS, Server};
-use super::{connect, key, pod, soon};
-use crate::Cluster;
 use apiserver::REQUESTS;
+use apiserver::testing::Server;
+
+use super::{PODS, connect, key, pod, soon};
+use crate::Cluster;
 
 const STATUS: &str = "[{\n    \"name\": \"lan\",\n    \"dns\": {}\n}]";
 
 #[test]
 fn a_status_is_one_patch_that_names_the_uid_and_nothing_else() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(PODS, pod("web", "u-1", &json!({"other": "stays"})));
     let client = connect(&server, |_| {});
     client.listed();
@@ -25,14 +26,14 @@ fn a_status_is_one_patch_that_names_the_uid_and_nothing_else() {
         json!({"metadata": {"uid": "u-1", "annotations": {"k8s.v1.cni.cncf.io/network-status": STATUS}}});
     assert_eq!(written[0].body, wanted);
     let state = server.state();
-    let annotations = &state.objects[&(PODS, "shop/web".to_owned())]["metadata"]["annotations"];
+    let annotations = &state.objects.get(&format!("{PODS}/web")).unwrap()["metadata"]["annotations"];
     assert_eq!(annotations["other"], "stays");
     assert_eq!(annotations["k8s.v1.cni.cncf.io/network-status"], STATUS);
 }
 
 #[test]
 fn what_may_pass_is_tried_again() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(PODS, pod("web", "u-1", &json!({})));
     let client = connect(&server, |_| {});
     client.listed();
@@ -47,7 +48,7 @@ fn what_may_pass_is_tried_again() {
 
 #[test]
 fn a_pod_that_is_gone_or_another_is_no_error() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(PODS, pod("web", "u-2", &json!({})));
     let client = connect(&server, |_| {});
     client.listed();
@@ -57,13 +58,13 @@ fn a_pod_that_is_gone_or_another_is_no_error() {
     server.fault("PATCH ", 409);
     client.cluster.write_status(&key("web", "u-1"), STATUS, soon()).unwrap();
     let state = server.state();
-    let annotations = &state.objects[&(PODS, "shop/web".to_owned())]["metadata"]["annotations"];
+    let annotations = &state.objects.get(&format!("{PODS}/web")).unwrap()["metadata"]["annotations"];
     assert!(annotations["k8s.v1.cni.cncf.io/network-status"].is_null());
 }
 
 #[test]
 fn a_refusal_is_told_at_once_and_an_absence_by_the_deadline() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.put(PODS, pod("web", "u-1", &json!({})));
     let client = connect(&server, |_| {});
     client.listed();
@@ -81,7 +82,7 @@ fn a_refusal_is_told_at_once_and_an_absence_by_the_deadline() {
 
 #[test]
 fn a_storm_of_writes_makes_few_connections() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     for number in 0..64 {
         server.put(PODS, pod(&format!("p{number}"), "u", &json!({})));
     }
@@ -105,7 +106,7 @@ fn a_storm_of_writes_makes_few_connections() {
 
 #[test]
 fn a_new_token_counts_at_once() {
-    let server = Server::start();
+    let server = Server::start().unwrap();
     server.state().token = Some("first".to_owned());
     server.put(PODS, pod("web", "u-1", &json!({})));
     let client = connect(&server, |_| {});
