@@ -369,7 +369,7 @@ fn others_annotations(cluster: &mut Cluster) {
     cluster.kubectl_output(["-n", "shop", "delete", "pod", "pool", "pools", "pandaria", "flat"]).unwrap();
 }
 
-/// Two addresses, three pods: the third waits, with numbers, and has one when another ends.
+/// Two addresses, three pods: the third waits, is told who has them, and has one when another ends.
 fn full(cluster: &mut Cluster) {
     apply(cluster, &subnet("tiny", "lan", "10.20.0.0/24", &json!({"ranges": ["10.20.0.210-10.20.0.211"]})));
     let asked = [(NETWORKS, "lan"), (ADDRESSES, r#"{"subnet": "tiny"}"#)];
@@ -379,7 +379,11 @@ fn full(cluster: &mut Cluster) {
     }
     apply(cluster, &one_pod("third", "shop", "node1", &asked));
     let said = told(cluster, "shop", "third", "AddressesExhausted");
-    assert!(said.contains("tiny") && said.contains('2'), "{said}");
+    assert!(said.contains("subnet tiny (2 usable addresses: 2 used"), "{said}");
+    assert!(
+        said.contains("in namespace shop: ") && ["(first)", "(second)"].iter().all(|pod| said.contains(pod)),
+        "{said}"
+    );
     cluster.kubectl_output(["-n", "shop", "delete", "pod", "first"]).unwrap();
     wait_for(cluster, &["-n", "shop", "pod/third"], "condition=Ready", PATIENCE);
     cluster.kubectl_output(["-n", "shop", "delete", "pod", "second", "third"]).unwrap();

@@ -10,6 +10,7 @@ use claims::plan::{self, After, Attached, Next, Waiting};
 use claims::{Claim, Kept, Numbers, Place, Time, Version};
 use kernel::MacAddr;
 
+use super::holders::Holders;
 use super::turns::Turn;
 use super::view::{Look, State, View};
 use super::wish::{Way, Wish};
@@ -43,6 +44,7 @@ pub struct Claimer {
     clock: fn() -> Time,
     limits: Limits,
     counts: ClaimCounts,
+    holders: Holders,
 }
 
 /// What an ADD does next.
@@ -70,7 +72,8 @@ impl Claimer {
     ) -> Claimer {
         let counts = ClaimCounts::default();
         let writer = Writer { objects, pause: limits.pause, counts: counts.clone() };
-        Claimer { node: node.to_owned(), view, writer, has_ended, clock, limits, counts }
+        let holders = Holders::default();
+        Claimer { node: node.to_owned(), view, writer, has_ended, clock, limits, counts, holders }
     }
 
     /// What became of claims.
@@ -181,7 +184,7 @@ impl Claimer {
                 // Who waits for something else is in nobody's way.
                 Err(_) if turn.is_some() => Look::Is(Step::Again),
                 Err(error) => {
-                    let is_full = matches!(error, ClaimError::Exhausted(_));
+                    let is_full = matches!(error, ClaimError::Exhausted { .. });
                     why = Some(error);
                     let end = || until.min(Instant::now() + self.limits.full);
                     Look::Wait(if is_full { *full.get_or_insert_with(end) } else { until })
@@ -327,7 +330,7 @@ fn decide(state: &State, node: &str, ways: &[Way]) -> Result<Step, ClaimError> {
     Err(match (waits, closed) {
         (Some(wait), _) => ClaimError::Waited(wait),
         (None, Some((subnet, why))) if full.is_empty() => ClaimError::Closed { subnet, why },
-        (None, _) => ClaimError::Exhausted(full),
+        (None, _) => ClaimError::Exhausted { subnets: full, holders: String::new() },
     })
 }
 
@@ -342,7 +345,11 @@ fn stays(state: &mut State, claim: &Claim, before: Option<&Claim>) {
 impl Claims for Claimer {
     fn claim(&self, ask: &Ask<'_>, until: Instant) -> Result<Claimed, ClaimError> {
         let began = Instant::now();
-        let claimed = self.claim_all(ask, until);
+        let mut claimed = self.claim_all(ask, until);
+        if let Err(ClaimError::Exhausted { subnets, holders }) = &mut claimed {
+            let names: Vec<String> = subnets.iter().map(|(name, _)| name.clone()).collect();
+            *holders = self.holders.text(&names, &ask.pod.key.namespace, &*self.writer.objects, until);
+        }
         self.counts.claimed(began.elapsed(), &claimed);
         claimed
     }

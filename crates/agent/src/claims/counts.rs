@@ -111,7 +111,7 @@ impl ClaimCounts {
     /// An ADD's claims took so long.
     pub(super) fn claimed<T>(&self, took: Duration, answer: &Result<T, ClaimError>) {
         self.seconds.observe(took.as_secs_f64());
-        if let Err(ClaimError::Exhausted(subnets)) = answer {
+        if let Err(ClaimError::Exhausted { subnets, .. }) = answer {
             for (subnet, _) in subnets {
                 self.exhausted.get_or_create(&vec![("subnet", subnet.clone())]).inc();
             }
@@ -143,7 +143,8 @@ impl ClaimCounts {
     pub(crate) fn count_each(&self) {
         self.refuse("taken");
         let numbers = claims::Numbers { usable: 1, used: 1, held: 0, quarantined: 0 };
-        let full: Result<(), ClaimError> = Err(ClaimError::Exhausted(vec![("lan4".to_owned(), numbers)]));
+        let subnets = vec![("lan4".to_owned(), numbers)];
+        let full: Result<(), ClaimError> = Err(ClaimError::Exhausted { subnets, holders: String::new() });
         self.claimed(Duration::from_millis(3), &full);
     }
 }

@@ -53,8 +53,13 @@ pub enum ClaimError {
     )]
     MacsAlone(usize),
     /// Every address is taken.
-    #[error("no free address in {}; llano subnet show {} says who has them", subnets(.0), .0.first().map_or("", |(name, _)| name.as_str()))]
-    Exhausted(Vec<(String, Numbers)>),
+    #[error("no free address in {}{holders}; llano subnet show {} says who has them", list_subnets(.subnets), .subnets.first().map_or("", |(name, _)| name.as_str()))]
+    Exhausted {
+        /// The subnets.
+        subnets: Vec<(String, Numbers)>,
+        /// Who has them, behind a semicolon; empty where nobody could say.
+        holders: String,
+    },
     /// The subnet gives nothing new, and nothing of it is kept for this pod.
     #[error("subnet {subnet} {why} and gives no new addresses; allowed are other subnets of its network")]
     Closed {
@@ -141,7 +146,7 @@ impl ClaimError {
     pub fn event(&self) -> Event {
         let reason = match self {
             ClaimError::Asked(_, event, _) => return Event::clone(event),
-            ClaimError::Exhausted(_) => api::event::ADDRESSES_EXHAUSTED,
+            ClaimError::Exhausted { .. } => api::event::ADDRESSES_EXHAUSTED,
             ClaimError::Waited(_) | ClaimError::Slow(_) => api::event::ADDRESS_WAITS,
             ClaimError::NotListed(_) | ClaimError::Queued(_) | ClaimError::Unreachable { .. } => {
                 api::event::UNAVAILABLE
@@ -159,7 +164,7 @@ fn list(addresses: &[IpAddr]) -> String {
     texts.join(", ")
 }
 
-fn subnets(subnets: &[(String, Numbers)]) -> impl fmt::Display {
+fn list_subnets(subnets: &[(String, Numbers)]) -> impl fmt::Display {
     let texts: Vec<String> =
         subnets.iter().map(|(name, numbers)| format!("subnet {name} ({numbers})")).collect();
     texts.join(", ")

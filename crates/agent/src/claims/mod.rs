@@ -8,6 +8,7 @@
 //! | `lan` | the networks as they are on this node |
 //! | `claimer` | an ADD's way to its claims, and what becomes of them afterwards |
 //! | `turns` | who may create next |
+//! | `holders` | who has the addresses of full subnets |
 //! | `counts` | what became of claims, for Prometheus |
 //! | `write` | one write whose answer may get lost |
 //! | `server` | the API server behind it |
@@ -18,6 +19,7 @@
 mod claimer;
 mod counts;
 mod error;
+mod holders;
 mod lan;
 mod object;
 mod server;

@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 /// The collection's path.
 pub(super) const PATH: &str = "/apis/llano.dev/v1alpha1/macvlanips";
+/// Claims of one page of a list.
+pub(super) const PAGE: u32 = 500;
 
 /// A `MacvlanIP`, in part: everything else is dropped while it is read.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,19 +4,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::kinds::claim_name;
+use api::kinds::{SUBNET_LABEL, claim_name};
+use apiserver::watch::List;
 use apiserver::{Backoff, is_not_found, plain, within};
 use claims::Claim;
 use kube::core::Request;
-use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions};
+use kube::core::params::{DeleteParams, GetParams, ListParams, PostParams, Preconditions};
 use kube::{Client, Error};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::claimer::{Claimer, HasEnded, Limits};
-use super::object::{ClaimObject, PATH, now};
+use super::object::{ClaimObject, PAGE, PATH, now};
 use super::view::View;
 use super::watches::{self, Changed};
-use super::write::{Failure, Objects};
+use super::write::{Failure, Objects, Page};
 use crate::Driver;
 
 /// How long one answer may take.
@@ -104,6 +105,14 @@ impl Objects for Server {
             Err(Failure::Conflict) => Ok(None),
             Err(other) => Err(other),
         }
+    }
+
+    fn list(&self, subnets: &[String], until: Instant) -> Result<Page, Failure> {
+        let labels = format!("{SUBNET_LABEL} in ({})", subnets.join(","));
+        let asked = Request::new(PATH).list(&ListParams::default().labels(&labels).limit(PAGE));
+        let mut list: List<ClaimObject> = self.send(asked, until)?;
+        let more = list.next_page().is_some();
+        Ok(Page { claims: list.items.into_iter().filter_map(ClaimObject::claim).collect(), more })
     }
 }
 

@@ -18,9 +18,6 @@ use super::view::{ReservationName, View};
 use crate::Driver;
 use crate::kube::Change;
 
-/// Claims of one page of a list.
-const CLAIMS: u32 = 500;
-
 /// Whom to tell, on the watches' thread.
 pub(super) type Changed = Arc<dyn Fn(Change) + Send + Sync>;
 
@@ -82,7 +79,7 @@ impl Kind for ClaimKind {
     const LABEL: &'static str = "addresses";
     const PATH: &'static str = object::PATH;
     const OPTIONAL: bool = true;
-    const PAGE: u32 = CLAIMS;
+    const PAGE: u32 = object::PAGE;
 
     fn version(object: &ClaimObject) -> &str {
         object.version()

@@ -23,6 +23,16 @@ pub(super) trait Objects: Send + Sync {
     fn delete(&self, claim: &Claim, until: Instant) -> Result<(), Failure>;
     /// Reads the object of an address.
     fn read(&self, network: &str, address: IpAddr, until: Instant) -> Result<Option<Claim>, Failure>;
+    /// The claims of these subnets, not all when they are many: one request.
+    fn list(&self, subnets: &[String], until: Instant) -> Result<Page, Failure>;
+}
+
+/// Some claims.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Page {
+    pub(super) claims: Vec<Claim>,
+    /// Whether there are more.
+    pub(super) more: bool,
 }
 
 /// Why a request had no effect, or whether it had one is not known.

@@ -1,6 +1,7 @@
 //! Claims without an API server: objects with versions in memory, under the rules of the admission policy, whose answers may get lost.
 
 mod ends;
+mod full;
 mod lost;
 mod server;
 mod turns;

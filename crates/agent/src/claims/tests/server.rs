@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use api::kinds::claim_name;
 use claims::{Actor, Claim, Event, Version, allowed};
 
-use crate::claims::write::{Failure, Objects};
+use crate::claims::write::{Failure, Objects, Page};
+
+/// Claims of one page of a list.
+const PAGE: usize = 20;
 
 /// What becomes of a request whose answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,5 +197,15 @@ impl Objects for Client {
     fn read(&self, network: &str, address: IpAddr, _: Instant) -> Result<Option<Claim>, Failure> {
         let name = claim_name(network, address);
         self.ask("read", &name, || Ok(self.server.lock().claims.get(&name).cloned()))
+    }
+
+    fn list(&self, subnets: &[String], _: Instant) -> Result<Page, Failure> {
+        self.ask("list", &subnets.join(","), || {
+            let state = self.server.lock();
+            let is_of = |claim: &&Claim| subnets.contains(&claim.subnet);
+            let claims: Vec<Claim> = state.claims.values().filter(is_of).cloned().collect();
+            let more = claims.len() > PAGE;
+            Ok(Page { claims: claims.into_iter().take(PAGE).collect(), more })
+        })
     }
 }

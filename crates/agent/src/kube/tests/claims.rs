@@ -139,6 +139,21 @@ fn what_another_node_has_is_seen_or_found_out() {
 }
 
 #[test]
+fn who_has_the_addresses_of_a_full_subnet_is_one_request() {
+    let server = server("10.0.0.5");
+    let owner = json!({"namespace": "bank", "pod": "vault", "uid": "u", "node": "node2", "containerID": "c",
+        "interface": "eth0"});
+    let spec = json!({"network": "lan", "subnet": "lan4", "address": "10.0.0.5", "owner": owner});
+    server.put(CLAIMS, json!({"metadata": {"name": "lan.10.0.0.5"}, "spec": spec}));
+    let client = claiming(&server);
+    let full = client.claim("web").unwrap_err();
+    assert!(full.event().message.contains("; in other namespaces: bank 1; "), "{full}");
+    let list = format!("GET {CLAIMS}?&labelSelector=");
+    let lines: Vec<String> = server.seen(&list).into_iter().map(|seen| seen.line).collect();
+    assert_eq!(lines, [format!("{list}llano.dev%2Fsubnet+in+%28lan4%29&limit=500")]);
+}
+
+#[test]
 fn a_claim_that_somebody_else_changes_is_told_and_only_that() {
     let server = server("10.0.0.5-10.0.0.9");
     let client = claiming(&server);
