@@ -1,20 +1,18 @@
-//! Workloads keep their addresses: over updates, restarts, drained and lost nodes. What is kept for nobody any more is free.
+//! Workloads keep their addresses over updates. What is kept for nobody any more is free.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use cluster::{Cluster, ClusterSpec, Component};
+use cluster::{Cluster, ClusterSpec};
 use cluster_tests::addresses_keeping::{
-    ADDRESSES, ALONE, BESIDE, LONG, NETWORK, PREFIX, apply, bare, claims_of, delete, kubectl, patch, range,
-    ready, reservation, rolled_out, running, subnet, until_claims, workload,
+    ADDRESSES, ALONE, BESIDE, LONG, NETWORK, PREFIX, apply, bare, delete, kubectl, patch, range, ready,
+    reservation, rolled_out, running, subnet, until_claims, workload,
 };
-use cluster_tests::interfaces::{Has, agreed, existing_on};
-use cluster_tests::wire::{UPLINKS, answers, plug};
-use cluster_tests::{PATIENCE, agent, event, pods_of, run, size, wait_for, watch};
+use cluster_tests::interfaces::agreed;
+use cluster_tests::{PATIENCE, event, pods_of, run, size, wait_for, watch};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {

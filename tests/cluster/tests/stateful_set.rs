@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use cluster::{Cluster, ClusterSpec, Component};
 use cluster_tests::addresses_keeping::{
-    ADDRESSES, ALONE, BESIDE, LONG, NETWORK, PREFIX, apply, bare, claims_of, delete, kubectl, patch, range,
-    ready, reservation, rolled_out, running, subnet, until_claims, workload,
+    ADDRESSES, BESIDE, LONG, NETWORK, PREFIX, apply, claims_of, delete, kubectl, range, ready, rolled_out,
+    running, subnet, until_claims, workload,
 };
 use cluster_tests::interfaces::{Has, agreed, existing_on};
 use cluster_tests::wire::{UPLINKS, answers, plug};
-use cluster_tests::{PATIENCE, agent, event, pods_of, run, size, wait_for, watch};
-use serde_json::{Value, json};
+use cluster_tests::{PATIENCE, agent, event, pods_of, run, size, wait_for};
+use serde_json::json;
 
 fn main() -> ExitCode {
     run(
@@ -173,7 +173,8 @@ fn still_there(cluster: &mut Cluster) {
     assert_eq!(answers.len(), gone.len(), "{answers:?}");
     for (address, macs) in answers {
         let (_, mac) = before.values().find(|(kept, _)| *kept == address).unwrap();
-        assert_eq!(macs.iter().map(ToString::to_string).collect::<Vec<_>>(), [mac.clone()], "{address}");
+        let said: Vec<String> = macs.iter().map(ToString::to_string).collect();
+        assert_eq!(said, std::slice::from_ref(mac), "{address}");
     }
     assert_eq!(existing_on(cluster, "node2", PREFIX).len(), gone.len());
     let pods = pods_of(cluster, "kept").into_iter().filter(|pod| gone.contains(&pod.name));

@@ -72,7 +72,8 @@ fn run(programs: &[&str], groups: &[&str]) -> Result<Report> {
     let command = ["env", &seed, "vm-guest"].into_iter().chain(groups.iter().copied());
     let initramfs = initramfs(programs)?.command(command);
     let mut spec = VmSpec::new(initramfs.build()?);
-    spec.timeout = Duration::from_secs(500);
+    // Three minutes on an idle machine; others may run beside.
+    spec.timeout = Duration::from_secs(900);
     let outcome = Vm::boot(&spec)?.wait()?;
     let report = Report::new(outcome.lines);
     ensure!(outcome.status == 0, "the guest ended with status {}:\n{}", outcome.status, report.text());

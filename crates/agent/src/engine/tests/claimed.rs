@@ -164,7 +164,7 @@ fn a_kept_address_that_is_still_on_the_lan_is_neither_replaced_nor_quarantined()
 fn an_address_that_a_stateful_pod_never_had_is_replaced_like_any_other() {
     let (node, server) = node("10.0.0.5-10.0.0.6");
     node.stateful("db-0");
-    ["10.0.0.5", "10.0.0.6"].map(|address| node.used(address, ""));
+    ["10.0.0.5", "10.0.0.6"].iter().for_each(|address| node.used(address, ""));
     node.call("ADD", "db-0").unwrap_err();
     assert_eq!(server.texts(), ["lan.10.0.0.5 db-0 Quarantine", "lan.10.0.0.6 db-0 Quarantine"]);
 }
@@ -174,7 +174,8 @@ fn a_mac_that_is_still_on_the_lan_gets_no_other_address() {
     let (node, server) = node("10.0.0.5-10.0.0.6");
     let mac = MacAddr([2, 0, 0x5e, 0, 0, 7]);
     node.asking("web", "flat", &format!(r#"[{{"interface":"net1","auto":true,"macs":["{mac}"]}}]"#));
-    ["10.0.0.5", "10.0.0.6"].map(|address| node.used(address, &format!("{mac}, the MAC of this interface")));
+    let by = format!("{mac}, the MAC of this interface");
+    ["10.0.0.5", "10.0.0.6"].iter().for_each(|address| node.used(address, &by));
     let error = node.call("ADD", "web").unwrap_err();
     assert_eq!(error.code(), attach::CODE_ADDRESS_IN_USE);
     let texts = server.texts();
