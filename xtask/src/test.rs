@@ -190,6 +190,7 @@ fn unit(packages: &[Package], args: &[String], count: &mut Count) -> Result<()> 
     let lanes = Lanes { number: 2, world: false, root: false, environment: &[], args };
     let first = lanes.run(programs, count);
     let mut command = run::cargo(&["test", "--workspace", "--no-fail-fast", "--doc", "--quiet", "--"])?;
+    eprintln!("$ {}", run::shown(&command));
     let second = output::counted(command.args(args), count, &mut std::io::stdout(), None)?;
     match second.as_slice() {
         [] => first,

@@ -35,7 +35,6 @@ pub(super) fn counted(
     show: &mut dyn Write,
     progress: Option<&str>,
 ) -> Result<Vec<String>> {
-    eprintln!("$ {}", run::shown(command));
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -51,10 +50,10 @@ pub(super) fn counted(
             count.add(more);
             ended += 1;
         }
-        if let Some(name) = progress
-            && line.starts_with("test ")
+        if let (Some(name), Some(test)) = (progress, line.strip_prefix("test "))
+            && test.contains(" ... ")
         {
-            eprintln!("  {name}: {}", line.trim_start_matches("test "));
+            eprintln!("  {name}: {test}");
         }
         count.reasons.extend(panics.line(&line));
         begun += u64::from(begins(&line));
