@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             ("a_subnet_that_is_deleted_waits_for_its_claims_and_names_the_holders", subnet_waits),
             ("a_reservation_that_is_deleted_gives_back_what_no_pod_has", reservation_ends),
             ("a_stateful_set_gives_back_what_it_is_scaled_below", scaled_down),
-            ("a_reservation_of_a_hundred_pairs_stays_a_deployments", reserved_pairs),
+            ("a_reservation_of_many_pairs_stays_a_deployments", reserved_pairs),
             ("pairs_listed_on_a_deployment_stay_its_own", listed_pairs),
         ],
     )

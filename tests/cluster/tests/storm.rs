@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         ClusterSpec::default(),
         &[
             ("pods_with_one_macvlan_while_containerd_kubelet_and_the_api_server_die", others_killed),
-            ("pods_with_three_macvlans_while_agents_are_killed_fifty_times", agents_killed),
+            ("pods_with_three_macvlans_while_agents_are_killed_again_and_again", agents_killed),
         ],
     )
 }

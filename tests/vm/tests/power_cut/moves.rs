@@ -82,7 +82,7 @@ fn place(guest: &mut Guest) -> Result<Place> {
 }
 
 #[test]
-fn forty_cuts_while_the_address_is_moved_leave_a_host_that_is_reached() -> Result<()> {
+fn power_cuts_while_the_address_is_moved_leave_a_host_that_is_reached() -> Result<()> {
     let mut random = Random::of_test("moves");
     let dir = tempfile::tempdir()?;
     let disk = Disk::create(&dir.path().join("disk"), 64, None)?;

@@ -52,7 +52,7 @@ impl Truth {
 }
 
 #[test]
-fn forty_cuts_in_storms_of_add_and_del_leak_nothing() -> Result<()> {
+fn power_cuts_in_storms_of_add_and_del_leak_nothing() -> Result<()> {
     let mut random = Random::of_test("storms");
     let dir = tempfile::tempdir()?;
     let disk = Disk::create(&dir.path().join("disk"), 64, None)?;
