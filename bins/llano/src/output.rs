@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -189,6 +190,20 @@ pub(crate) fn trip(trip: std::time::Duration) -> String {
 }
 
 /// What would be printed for people, without colours.
+/// What `--dry-run` shows as JSON, for people: a line for each key.
+pub(crate) fn setting_lines(shown: &Value) -> Vec<String> {
+    let members: Vec<_> = shown.as_object().into_iter().flatten().collect();
+    let longest = members.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "none".to_owned(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    members.iter().map(|(key, value)| format!("{key:<width$}{}", text(value), width = longest + 2)).collect()
+}
+
 #[cfg(test)]
 pub(crate) fn printed(print: impl FnOnce(&mut Out) -> anyhow::Result<()>) -> String {
     use std::sync::{Arc, Mutex};

@@ -17,7 +17,7 @@ use clap::Args;
 
 pub(crate) use node::{name as node_name, runtime};
 
-use crate::output::Out;
+use crate::output::{Out, setting_lines};
 
 /// Beside the store: the settings of the runtime's last call.
 pub(crate) const SETTINGS: &str = "settings.json";
@@ -90,7 +90,7 @@ pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
     let settings = settings::Settings::read(command)?;
     if dry_run {
         out.json(&settings.shown())?;
-        settings.lines().iter().try_for_each(|line| out.line(line))?;
+        setting_lines(&settings.shown()).iter().try_for_each(|line| out.line(line))?;
         return Ok(ExitCode::SUCCESS);
     }
     crate::log::start(settings.log);

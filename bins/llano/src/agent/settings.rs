@@ -141,18 +141,6 @@ impl Settings {
             "binDir": self.config.bin_dir(), "confDir": self.config.conf_dir(),
         })
     }
-
-    /// The same, for people.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let shown = self.shown();
-        let members = shown.as_object().into_iter().flatten();
-        let text = |value: &serde_json::Value| match value {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Null => "none".to_owned(),
-            other => other.to_string(),
-        };
-        members.map(|(key, value)| format!("{key:<16}{}", text(value))).collect()
-    }
 }
 
 #[cfg(test)]

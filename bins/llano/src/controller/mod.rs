@@ -16,7 +16,7 @@ use daemon::Driver;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::output::Out;
+use crate::output::{Out, setting_lines};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -75,7 +75,7 @@ pub(crate) fn run(command: Command, out: &mut Out) -> anyhow::Result<ExitCode> {
     if dry_run {
         let shown = settings::shown(&options, address);
         out.json(&shown)?;
-        settings::lines(&shown).iter().try_for_each(|line| out.line(line))?;
+        setting_lines(&shown).iter().try_for_each(|line| out.line(line))?;
         return Ok(ExitCode::SUCCESS);
     }
     crate::log::start(crate::log::Level::Info);

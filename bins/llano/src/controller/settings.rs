@@ -102,24 +102,12 @@ fn beside(networks: &PodNetworks) -> Vec<String> {
     networks.beside.iter().map(ToString::to_string).collect()
 }
 
-/// The same, for people.
-pub(super) fn lines(shown: &Value) -> Vec<String> {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) if !items.is_empty() => {
-            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-        }
-        _ => "none".to_owned(),
-    };
-    let members = shown.as_object().into_iter().flatten();
-    members.map(|(key, value)| format!("{key:<20}{}", text(value))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::output::setting_lines;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -137,8 +125,12 @@ mod tests {
         assert_eq!((options.namespace.as_str(), options.lease.as_str()), ("net", "llano-controller"));
         let shown = shown(&options, Some("127.0.0.1:9465".parse().unwrap()));
         assert_eq!((&shown["access"], &shown["metricsAddress"]), (&json!("/k"), &json!("127.0.0.1:9465")));
-        assert!(lines(&shown).contains(&"identity            a".to_owned()));
-        assert!(lines(&shown).contains(&"webhookAddress      none".to_owned()));
+        assert!(setting_lines(&shown).contains(&"identity            a".to_owned()));
+        assert!(setting_lines(&shown).contains(&"webhookAddress      none".to_owned()));
+        assert!(
+            setting_lines(&shown)
+                .contains(&format!("keeperGraceSeconds  {}", options.grace.keeper.as_secs()))
+        );
     }
 
     #[test]
